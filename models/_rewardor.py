@@ -1,0 +1,76 @@
+"""What a Rewardor is: from a clip to how much people would like it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias, get_args
+
+from torch import Tensor
+
+Answer: TypeAlias = Literal["left", "right", "tie", "neither", "skip"]
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What people answered.
+
+    Attributes:
+        left: (P,) int64, rows of the embedding shown left.
+        right: (P,) int64, rows shown right.
+        answer: (P,) int64, indices into `ANSWERS`.
+        labeler: (P,) int64, one number per person.
+    """
+
+    left: Tensor
+    right: Tensor
+    answer: Tensor
+    labeler: Tensor
+
+
+class Rewardor(ABC):
+    """A reward for each clip, from each of M ensemble members.
+
+    Only differences of rewards within a member mean anything: pairs identify a reward up to a constant.
+
+    Attributes:
+        version: Raised whenever `embed` changes: old embeddings are then made again.
+        members: M, at least 1.
+        caution: What `score` takes off the mean, in standard deviations over members.
+    """
+
+    version: ClassVar[int]
+    members: int
+    caution: float = 0.0
+
+    @abstractmethod
+    def embed(self, clip: Tensor) -> Tensor:
+        """What is kept of clips (B, T, H, W, 3) uint8: (B, F) float32. Deterministic; needs no `fit`."""
+
+    @abstractmethod
+    def fit(self, embedding: Tensor, labels: Labels, reference: Tensor) -> dict[str, float]:
+        """Learn from all labels, from scratch; returns numbers worth plotting.
+
+        Args:
+            embedding: (B, F).
+            labels: Rows of `embedding`, with answers. Skipped pairs never train.
+            reference: (B,) bool, the worlds on which normalisation is learned and members are centred.
+        """
+
+    @abstractmethod
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Rewards (B, M) of embeddings (B, F): member m is one function, the same in every call until the next fit."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Everything that `forward` needs after a `fit`, as contiguous tensors."""
+
+    @abstractmethod
+    def load(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
+
+    def score(self, embedding: Tensor) -> Tensor:
+        """What the Generator climbs, (B,): the mean over members minus `caution` standard deviations."""
+        reward = self.forward(embedding)
+        if self.caution == 0:
+            return reward.mean(1)
+        return reward.mean(1) - self.caution * reward.std(1)
