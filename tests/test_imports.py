@@ -127,6 +127,6 @@ def test_the_danger_rules_bite(code: str) -> None:
 
 
 def test_nobody_else_owns_our_import_names() -> None:
-    # `pipeline`, `sims` and `models` are common words: another distribution that installs one of them would shadow ours.
+    # They are common words: another distribution that installs one of them would shadow ours.
     owners = importlib.metadata.packages_distributions()
-    assert {name: set(owners.get(name, [])) for name in PACKAGES} == dict.fromkeys(PACKAGES, {"alife-rl-pipeline"})
+    assert {owner for name in PACKAGES for owner in owners[name]} == {"alife-rl-pipeline"}
