@@ -1,0 +1,127 @@
+"""The seam between science and execution: the question travels to the clip, never the clip to the question."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.film import FRAMES, SIZE, Film, film
+from sims import STATUSES, Plan, Rollouts, Simulation
+
+Ask: TypeAlias = Mapping[str, Callable[[Tensor], Tensor]]
+"""Questions by name, each from clips (B, T, H, W, 3) uint8 to numbers (B, k)."""
+
+CLIPS, FILMS = 128, 4
+"""Worlds simulated at a time, without and with films: what a clip and a film take in memory (50 MB, 80 MB)."""
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """What is left of B worlds when their clips are gone.
+
+    Attributes:
+        status: B statuses.
+        source: B hashes of the clips' frames; "" where the simulation failed.
+        answers: By name of the question, (B, k) float32; NaN where the world is not alive.
+        films: B encoded films; None where none was asked for, or the world is not alive.
+        errors: B causes of failure; "" where the simulation did not fail.
+    """
+
+    status: list[str]
+    source: list[str]
+    answers: dict[str, np.ndarray]
+    films: list[Film | None]
+    errors: list[str]
+
+
+class Roll(Protocol):
+    """Something that simulates worlds and answers questions about them."""
+
+    def __call__(self, unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool = False) -> Rolled:
+        """Simulate B worlds.
+
+        Args:
+            unit: (B, D) float32 in [0, 1].
+            seeds: (B,) int64.
+            ask: Questions about the clips of alive worlds.
+            film: Whether people will see these worlds.
+        """
+
+
+def roll_here(sim: Simulation) -> Roll:
+    """Roll out in this process. A world that makes the simulation raise fails alone, the others go on."""
+
+    def roll(unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool = False) -> Rolled:
+        step = FILMS if film else CLIPS
+        unit, seeds = np.asarray(unit, np.float32), np.asarray(seeds, np.int64)
+        plan = Plan(film_frames=FRAMES if film else 0, film_size=SIZE)
+        starts = range(0, len(unit), step)
+        parts = [_roll(sim, unit[i : i + step], seeds[i : i + step], ask, plan) for i in starts]
+        return _join(parts, ask, plan)
+
+    return roll
+
+
+def _roll(sim: Simulation, unit: np.ndarray, seeds: np.ndarray, ask: Ask, plan: Plan) -> Rolled:
+    try:
+        made = sim.simulate(torch.from_numpy(unit), torch.from_numpy(seeds), plan)
+        _refuse_nonsense(made, len(unit), plan)
+    except Exception as error:  # Whatever a stranger's simulation raises: its cause is kept with the world.
+        if len(unit) == 1:
+            return Rolled(["failed"], [""], {}, [None], [f"{type(error).__name__}: {error}"])
+        rows = [slice(i, i + 1) for i in range(len(unit))]
+        return _join([_roll(sim, unit[row], seeds[row], ask, plan) for row in rows], ask, plan)
+    return _answer(made, ask)
+
+
+def _refuse_nonsense(made: Rollouts, n: int, plan: Plan) -> None:
+    expected = {"status": (n,), "clip": (n, plan.clip_frames, plan.clip_size, plan.clip_size, 3)}
+    if plan.film_frames:
+        expected["film"] = (n, plan.film_frames, plan.film_size, plan.film_size, 3)
+    for name, shape in expected.items():
+        got = getattr(made, name)
+        if got is None or tuple(got.shape) != shape:
+            raise ValueError(f"{name} has shape {got if got is None else tuple(got.shape)}, expected {shape}")
+
+
+def _answer(made: Rollouts, ask: Ask) -> Rolled:
+    status = [STATUSES[i] for i in made.status.tolist()]
+    alive = np.flatnonzero([one == "alive" for one in status])
+    answers = {}
+    for name, question in ask.items():
+        if len(alive):
+            values = question(made.clip[alive]).float().cpu().numpy()
+            answers[name] = np.full((len(status), *values.shape[1:]), np.nan, np.float32)
+            answers[name][alive] = values
+    films: list[Film | None] = [None] * len(status)
+    for row in alive if made.film is not None else ():
+        films[row] = film(made.film[row].cpu().numpy())
+    return Rolled(status, [source(clip.cpu().numpy()) for clip in made.clip], answers, films, [""] * len(status))
+
+
+def source(clip: np.ndarray) -> str:
+    """The hash by which the frames (T, H, W, 3) uint8 are known wherever they were seen: 16 hexadecimal digits."""
+    return blake2b(np.ascontiguousarray(clip).data, digest_size=8).hexdigest()
+
+
+def _join(parts: list[Rolled], ask: Ask, plan: Plan) -> Rolled:
+    return Rolled(
+        status=[one for part in parts for one in part.status],
+        source=[one for part in parts for one in part.source],
+        answers={name: _stack(name, question, parts, plan) for name, question in ask.items()},
+        films=[one for part in parts for one in part.films],
+        errors=[one for part in parts for one in part.errors],
+    )
+
+
+def _stack(name: str, question: Callable[[Tensor], Tensor], parts: list[Rolled], plan: Plan) -> np.ndarray:
+    """The parts' answers below each other, NaN for parts in which nothing lives."""
+    known = [part.answers[name].shape[1:] for part in parts if name in part.answers]
+    black = torch.zeros(1, plan.clip_frames, plan.clip_size, plan.clip_size, 3, dtype=torch.uint8)
+    shape = known[0] if known else tuple(question(black).shape[1:])
+    empty = [np.full((len(part.status), *shape), np.nan, np.float32) for part in parts]
+    return np.concatenate([part.answers.get(name, nan) for part, nan in zip(parts, empty, strict=True)])

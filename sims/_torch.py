@@ -1,0 +1,199 @@
+"""Simulations written as pure, batched torch functions, and the driver that runs and films them."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from sims._base import STATUSES, Plan, Rollouts, Simulation
+from sims._space import Params
+
+Tree: TypeAlias = Tensor | dict[str, Tensor]
+"""A tensor, or a flat dict of tensors, whose first axis is B."""
+
+ALIVE, DEAD, EXPLODED, FROZEN = (STATUSES.index(status) for status in ("alive", "dead", "exploded", "frozen"))
+
+CHECKPOINTS = (0.1, 0.2, 0.35, 0.6)
+"""When dead worlds leave, as fractions of the rollout: most deaths are early."""
+
+STILL = 0.02
+"""Mean change between two frames of a clip, in levels of 255, below which nobody sees a change."""
+
+FLAT = 1.0
+"""Standard deviation over the pixels of a frame, in levels of 255, below which nobody sees a thing."""
+
+
+class TorchSimulation(Simulation):
+    """A simulation as five pure methods that follow the device of their arguments.
+
+    State and rule are tensors, or flat dicts of tensors, with first axis B. Rows never mix, so the driver picks and
+    joins them: `step` always sees exactly `width` rows, because FFTs round differently at other batch sizes and chaos
+    amplifies it. A row's result therefore depends on nothing but its parameters and its seed.
+
+    Attributes:
+        steps: Steps in a rollout.
+    """
+
+    steps: int
+
+    @abstractmethod
+    def rule(self, params: Params) -> Tree:
+        """What stays constant during a rollout."""
+
+    @abstractmethod
+    def start(self, rule: Tree, seeds: Tensor) -> Tree:
+        """The first state of each row, from `seeds` (B,) int64 and nothing else."""
+
+    @abstractmethod
+    def step(self, state: Tree, rule: Tree) -> Tree:
+        """The next state, in new tensors."""
+
+    @abstractmethod
+    def draw(self, state: Tree, size: int) -> Tensor:
+        """Frames, (B, size, size, 3) uint8."""
+
+    def status(self, state: Tree, rule: Tree) -> Tensor:
+        """Indices into `STATUSES`, (B,) int64, asked at checkpoints and at the end.
+
+        By default every world lives; the driver then judges its clip: one flat picture is dead, no change is frozen.
+        """
+        del rule
+        leaf = _leaves(state)[0]
+        return torch.full((len(leaf),), ALIVE, device=leaf.device)
+
+    def width(self, device: torch.device) -> int:
+        """Rows per step; on CPU what fits the L2 cache."""
+        return 16 if device.type == "cpu" else 256
+
+    @torch.no_grad()
+    def simulate(self, unit: Tensor, seeds: Tensor, plan: Plan) -> Rollouts:
+        """Simulate and film B worlds; see `Simulation.simulate`.
+
+        All states and frames are held in memory (a clip takes 0.4 MB, a film of 96 frames 19 MB), so callers split
+        large B, and film few worlds at a time.
+
+        Raises:
+            ValueError: `unit` is not (B, D) in [0, 1], or `seeds` is not (B,).
+        """
+        if seeds.shape != unit.shape[:1]:
+            raise ValueError(f"seeds has shape {tuple(seeds.shape)}, expected one per row of unit {tuple(unit.shape)}")
+        self.space.decode(unit)  # Refuse before any work; the rows below are decoded at constant width.
+        take = _Take(self, unit, seeds, plan)
+        for first, last in _spans(self.steps):
+            running = take.running()
+            if not len(running):
+                break
+            for rows in running.split(take.width):
+                take.run(rows, first, last)
+            take.judge(last)
+        return Rollouts(take.verdict, take.clip, take.film)
+
+
+class _Take:
+    """B worlds on their way, and what has been filmed of them."""
+
+    def __init__(self, sim: TorchSimulation, unit: Tensor, seeds: Tensor, plan: Plan) -> None:
+        device, n = unit.device, len(unit)
+        self.sim, self.width, self.plan = sim, sim.width(device), plan
+        self.clip_times = _times(plan.clip_frames, sim.steps)
+        self.film_times = _times(plan.film_frames, sim.steps)
+        self.clip = torch.zeros(n, plan.clip_frames, *2 * [plan.clip_size], 3, dtype=torch.uint8, device=device)
+        self.film = self.clip.new_zeros(n, plan.film_frames, *2 * [plan.film_size], 3) if plan.film_frames else None
+        self.verdict = torch.full((n,), ALIVE, device=device)
+        if not n:
+            return
+        rules, states = zip(*[self._begin(unit[rows], seeds[rows]) for rows in self._batches()], strict=True)
+        self.rule, self.state = _join(rules, n), _join(states, n)
+
+    def _batches(self) -> list[Tensor]:
+        rows = torch.arange(len(self.verdict), device=self.verdict.device)
+        return [self._full(batch) for batch in rows.split(self.width)]
+
+    def _full(self, rows: Tensor) -> Tensor:
+        """The rows, with the last repeated up to the constant width."""
+        return torch.cat([rows, rows[-1:].expand(self.width - len(rows))])
+
+    def _begin(self, unit: Tensor, seeds: Tensor) -> tuple[Tree, Tree]:
+        rule = self.sim.rule(self.sim.space.decode(unit))
+        return rule, self.sim.start(rule, seeds)
+
+    def running(self) -> Tensor:
+        """Rows that are still worth simulating."""
+        return (self.verdict == ALIVE).nonzero()[:, 0]
+
+    def run(self, rows: Tensor, first: int, last: int) -> None:
+        """Take at most `width` rows from step `first` to step `last`, filming."""
+        full = self._full(rows)
+        rule, state = _pick(self.rule, full), _pick(self.state, full)
+        for now in range(first, last + 1):
+            if now > first:
+                state = self.sim.step(state, rule)
+            if now > first or now == 0:
+                self._shoot(rows, state, now)
+        _put(self.state, rows, state)
+        self.verdict[rows] = self.sim.status(state, rule)[: len(rows)]
+
+    def _shoot(self, rows: Tensor, state: Tree, now: int) -> None:
+        for frame in self.clip_times.get(now, ()):
+            self.clip[rows, frame] = self.sim.draw(state, self.plan.clip_size)[: len(rows)]
+        for frame in self.film_times.get(now, ()):
+            assert self.film is not None
+            for i, row in enumerate(rows.tolist()):  # One at a time: padding is not drawn, and memory stays small.
+                self.film[row, frame] = self.sim.draw(_pick(state, slice(i, i + 1)), self.plan.film_size)[0]
+
+    def judge(self, now: int) -> None:
+        """Stop the worlds in whose pictures nothing is to be seen, or nothing changes any more."""
+        shot = [frame for time, frames in self.clip_times.items() if time <= now for frame in frames]
+        rows, recent = self.running(), max(2, self.plan.clip_frames // 8)
+        if len(shot) < recent:
+            return
+        tail = self.clip[rows, shot[-recent] : shot[-1] + 1].float()  # (B, recent, h, w, 3)
+        flat = tail[:, -1].flatten(1, 2).std(1).amax(1) < FLAT
+        still = tail.diff(dim=1).abs().flatten(2).mean(2).amax(1) <= (STILL if now == self.sim.steps else 0)
+        self.verdict[rows[still]] = FROZEN
+        self.verdict[rows[flat]] = DEAD
+        self._hold(rows[still], now)
+
+    def _hold(self, rows: Tensor, now: int) -> None:
+        """Fill the films of frozen worlds with the picture they froze in."""
+        for film, times in ((self.clip, self.clip_times), (self.film, self.film_times)):
+            shot = [frame for time, frames in times.items() if time <= now for frame in frames]
+            if film is not None:
+                film[rows, shot[-1] + 1 :] = film[rows, shot[-1], None]
+
+
+def _times(frames: int, steps: int) -> dict[int, list[int]]:
+    """The frames to take after each number of steps."""
+    times: dict[int, list[int]] = {}
+    for frame in range(frames):
+        times.setdefault(round(frame * steps / max(1, frames - 1)), []).append(frame)
+    return times
+
+
+def _spans(steps: int) -> Iterator[tuple[int, int]]:
+    """(first, last) step between neighbouring checkpoints."""
+    ends = sorted({0, steps, *(round(part * steps) for part in CHECKPOINTS)})
+    return pairwise(ends)
+
+
+def _leaves(tree: Tree) -> list[Tensor]:
+    return list(tree.values()) if isinstance(tree, dict) else [tree]
+
+
+def _pick(tree: Tree, rows: Tensor | slice) -> Tree:
+    return {name: leaf[rows] for name, leaf in tree.items()} if isinstance(tree, dict) else tree[rows]
+
+
+def _put(tree: Tree, rows: Tensor, part: Tree) -> None:
+    for leaf, new in zip(_leaves(tree), _leaves(part), strict=True):
+        leaf[rows] = new[: len(rows)]
+
+
+def _join(trees: tuple[Tree, ...], n: int) -> Tree:
+    """One tree of the first n rows."""
+    if isinstance(trees[0], dict):
+        return {name: torch.cat([tree[name] for tree in trees])[:n] for name in trees[0]}  # type: ignore[index,call-overload]
+    return torch.cat(trees)[:n]  # type: ignore[arg-type]
