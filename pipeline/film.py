@@ -1,5 +1,6 @@
 """Films that every browser plays: H.264 in mp4, made and read by the ffmpeg that comes with imageio-ffmpeg."""
 
+import contextlib
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -76,6 +77,12 @@ def decode(mp4: bytes) -> np.ndarray:
 
 def _ffmpeg(arguments: list[str], data: bytes) -> None:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", "-threads", "1", *arguments]
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    if done.returncode:
-        raise FilmError(f"ffmpeg failed: {done.stderr.decode(errors='replace').strip()[-500:]}")
+    with tempfile.TemporaryFile() as words:  # A file: reading a pipe while writing another takes thousands of polls.
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words) as process:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # Its last words say why it left.
+                process.stdin.write(data)
+                process.stdin.close()
+        words.seek(0)
+        if process.returncode:
+            raise FilmError(f"ffmpeg failed: {words.read().decode(errors='replace').strip()[-500:]}")

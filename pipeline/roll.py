@@ -59,7 +59,7 @@ def roll_here(sim: Simulation) -> Roll:
         step = FILMS if film else CLIPS
         unit, seeds = np.asarray(unit, np.float32), np.asarray(seeds, np.int64)
         plan = Plan(film_frames=FRAMES if film else 0, film_size=SIZE)
-        starts = range(0, len(unit), step)
+        starts = range(0, max(1, len(unit)), step)  # No worlds are one empty part, so that answers keep their shape.
         parts = [_roll(sim, unit[i : i + step], seeds[i : i + step], ask, plan) for i in starts]
         return _join(parts, ask, plan)
 
@@ -98,8 +98,8 @@ def _answer(made: Rollouts, ask: Ask) -> Rolled:
             answers[name] = np.full((len(status), *values.shape[1:]), np.nan, np.float32)
             answers[name][alive] = values
     films: list[Film | None] = [None] * len(status)
-    for row in alive if made.film is not None else ():
-        films[row] = film(made.film[row].cpu().numpy())
+    if made.film is not None:
+        films = [film(made.film[row].cpu().numpy()) if one == "alive" else None for row, one in enumerate(status)]
     return Rolled(status, [source(clip.cpu().numpy()) for clip in made.clip], answers, films, [""] * len(status))
 
 

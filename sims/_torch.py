@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,10 @@ from sims._space import Params
 
 Tree: TypeAlias = Tensor | dict[str, Tensor]
 """A tensor, or a flat dict of tensors, whose first axis is B."""
+
+State = TypeVar("State", bound=Tree)
+Rule = TypeVar("Rule", bound=Tree)
+AnyTree = TypeVar("AnyTree", bound=Tree)
 
 ALIVE, DEAD, EXPLODED, FROZEN = (STATUSES.index(status) for status in ("alive", "dead", "exploded", "frozen"))
 
@@ -26,7 +30,7 @@ FLAT = 1.0
 """Standard deviation over the pixels of a frame, in levels of 255, below which nobody sees a thing."""
 
 
-class TorchSimulation(Simulation):
+class TorchSimulation(Simulation, Generic[State, Rule]):
     """A simulation as five pure methods that follow the device of their arguments.
 
     State and rule are tensors, or flat dicts of tensors, with first axis B. Rows never mix, so the driver picks and
@@ -40,22 +44,22 @@ class TorchSimulation(Simulation):
     steps: int
 
     @abstractmethod
-    def rule(self, params: Params) -> Tree:
+    def rule(self, params: Params) -> Rule:
         """What stays constant during a rollout."""
 
     @abstractmethod
-    def start(self, rule: Tree, seeds: Tensor) -> Tree:
+    def start(self, rule: Rule, seeds: Tensor) -> State:
         """The first state of each row, from `seeds` (B,) int64 and nothing else."""
 
     @abstractmethod
-    def step(self, state: Tree, rule: Tree) -> Tree:
+    def step(self, state: State, rule: Rule) -> State:
         """The next state, in new tensors."""
 
     @abstractmethod
-    def draw(self, state: Tree, size: int) -> Tensor:
+    def draw(self, state: State, size: int) -> Tensor:
         """Frames, (B, size, size, 3) uint8."""
 
-    def status(self, state: Tree, rule: Tree) -> Tensor:
+    def status(self, state: State, rule: Rule) -> Tensor:
         """Indices into `STATUSES`, (B,) int64, asked at checkpoints and at the end.
 
         By default every world lives; the driver then judges its clip: one flat picture is dead, no change is frozen.
@@ -95,7 +99,7 @@ class TorchSimulation(Simulation):
 class _Take:
     """B worlds on their way, and what has been filmed of them."""
 
-    def __init__(self, sim: TorchSimulation, unit: Tensor, seeds: Tensor, plan: Plan) -> None:
+    def __init__(self, sim: TorchSimulation[Any, Any], unit: Tensor, seeds: Tensor, plan: Plan) -> None:
         device, n = unit.device, len(unit)
         self.sim, self.width, self.plan = sim, sim.width(device), plan
         self.clip_times = _times(plan.clip_frames, sim.steps)
@@ -148,7 +152,7 @@ class _Take:
         """Stop the worlds in whose pictures nothing is to be seen, or nothing changes any more."""
         shot = [frame for time, frames in self.clip_times.items() if time <= now for frame in frames]
         rows, recent = self.running(), max(2, self.plan.clip_frames // 8)
-        if len(shot) < recent:
+        if not len(rows) or len(shot) < recent:
             return
         tail = self.clip[rows, shot[-recent] : shot[-1] + 1].float()  # (B, recent, h, w, 3)
         flat = tail[:, -1].flatten(1, 2).std(1).amax(1) < FLAT
@@ -183,8 +187,8 @@ def _leaves(tree: Tree) -> list[Tensor]:
     return list(tree.values()) if isinstance(tree, dict) else [tree]
 
 
-def _pick(tree: Tree, rows: Tensor | slice) -> Tree:
-    return {name: leaf[rows] for name, leaf in tree.items()} if isinstance(tree, dict) else tree[rows]
+def _pick(tree: AnyTree, rows: Tensor | slice) -> AnyTree:
+    return {name: leaf[rows] for name, leaf in tree.items()} if isinstance(tree, dict) else tree[rows]  # type: ignore
 
 
 def _put(tree: Tree, rows: Tensor, part: Tree) -> None:
@@ -192,8 +196,8 @@ def _put(tree: Tree, rows: Tensor, part: Tree) -> None:
         leaf[rows] = new[: len(rows)]
 
 
-def _join(trees: tuple[Tree, ...], n: int) -> Tree:
+def _join(trees: tuple[AnyTree, ...], n: int) -> AnyTree:
     """One tree of the first n rows."""
     if isinstance(trees[0], dict):
-        return {name: torch.cat([tree[name] for tree in trees])[:n] for name in trees[0]}  # type: ignore[index,call-overload]
-    return torch.cat(trees)[:n]  # type: ignore[arg-type]
+        return {name: torch.cat([tree[name] for tree in trees])[:n] for name in trees[0]}  # type: ignore
+    return torch.cat(trees)[:n]  # type: ignore

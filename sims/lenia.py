@@ -36,7 +36,7 @@ SPACE = Space(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lenia(TorchSimulation):
+class Lenia(TorchSimulation[Tensor, dict[str, Tensor]]):
     """Lenia with one channel and one kernel, on a torus.
 
     Attributes:
