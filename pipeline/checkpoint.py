@@ -1,0 +1,215 @@
+"""Versions of the two models. A version is its weights, then a manifest, written last: no manifest, no version.
+
+The manifests are also the history: the curves on the page, which labels a model knew, what it was made of. They stay
+for ever; weights stay for the newest versions and some milestones.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pipeline.profile import Profile
+from pipeline.store import KeyTakenError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Role: TypeAlias = Literal["rewardor", "generator"]
+KEEP_NEWEST = 3
+KEEP_EVERY = 10
+
+
+class CheckpointError(Exception):
+    """Raised when weights are not finite, not there any more, or damaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is known of a version.
+
+    Attributes:
+        number: From 1.
+        time: Seconds since 1970.
+        metrics: Numbers worth plotting; NaN where one was not finite.
+        snapshot: What it was made from.
+        weights: Key of the weights.
+        sha256: Of the weights.
+        more: Whatever else was handed to `commit`.
+    """
+
+    number: int
+    time: float
+    metrics: dict[str, float]
+    snapshot: dict[str, Any]
+    weights: str
+    sha256: str
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+def commit(profile: Profile, role: Role, tensors: Mapping[str, "Tensor"], manifest: Mapping[str, Any]) -> int:
+    """Save a version for good; returns its number.
+
+    Args:
+        profile: Where.
+        role: Of which model.
+        tensors: Its state.
+        manifest: Its `metrics`, its `snapshot`, and whatever else can be written as JSON.
+
+    Raises:
+        CheckpointError: A weight is not finite.
+        StoreError: It could not be saved.
+    """
+    import safetensors.torch
+
+    _refuse_non_finite(tensors)
+    data = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    number = _next_number(profile, role)
+    while not _commit_as(profile, role, number, data, dict(manifest)):
+        number += 1  # another process was faster
+    _forget_weights(profile, role, number)
+    return number
+
+
+def newest(profile: Profile, role: Role) -> Manifest | None:
+    """The newest version whose weights are intact, None if there is none. Damaged ones are quarantined."""
+    for manifest in reversed(manifests(profile, role)):
+        if _intact(profile, role, manifest):
+            return manifest
+    return None
+
+
+def manifests(profile: Profile, role: Role) -> list[Manifest]:
+    """All versions, the oldest first, whether or not their weights were kept."""
+    keys = [key for key in profile.store.list(f"{role}/") if key.endswith(".json")]
+    found = [_manifest(profile, key) for key in keys]
+    return [manifest for manifest in found if manifest is not None]
+
+
+def weights(profile: Profile, role: Role, number: int) -> dict[str, "Tensor"]:
+    """The state of a version, exactly as it was committed.
+
+    Raises:
+        CheckpointError: There is no such version, its weights were not kept, or they are damaged.
+    """
+    import safetensors.torch
+
+    manifest = _manifest(profile, _key(role, number))
+    if manifest is None:
+        raise CheckpointError(f"{role} has no version {number}")
+    try:
+        data = profile.store.get(manifest.weights)
+    except FileNotFoundError:
+        raise CheckpointError(f"the weights of {role} version {number} were not kept") from None
+    if hashlib.sha256(data).hexdigest() != manifest.sha256:
+        _discard(profile, role, manifest)
+        raise CheckpointError(f"the weights of {role} version {number} are damaged")
+    return safetensors.torch.load(data)
+
+
+def _refuse_non_finite(tensors: Mapping[str, "Tensor"]) -> None:
+    bad = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if bad:
+        raise CheckpointError(f"not committed, these weights are not finite: {', '.join(bad)}")
+
+
+def _key(role: Role, number: int) -> str:
+    return f"{role}/{number:06d}.json"
+
+
+def _number(key: str) -> int:
+    """The version that a file belongs to."""
+    return int(key.rpartition("/")[2][:6])
+
+
+def _next_number(profile: Profile, role: Role) -> int:
+    """A number that was never used, not even by a version that was quarantined: rows elsewhere may name it."""
+    keys = profile.store.list(f"{role}/") + profile.store.list(f"quarantine/{role}/")
+    return max((_number(key) for key in keys), default=0) + 1
+
+
+def _commit_as(profile: Profile, role: Role, number: int, data: bytes, manifest: dict[str, Any]) -> bool:
+    """Save a version under a number; False if that is taken."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    made = Manifest(
+        number=number,
+        time=time.time(),
+        metrics={name: float(value) for name, value in manifest.pop("metrics", {}).items()},
+        snapshot=manifest.pop("snapshot", {}),
+        weights=f"{role}/{number:06d}-{sha256[:16]}.safetensors",
+        sha256=sha256,
+        more=manifest,
+    )
+    try:
+        profile.store.put(made.weights, data)
+        profile.store.put(_key(role, number), _dump(made))
+    except KeyTakenError:
+        return False
+    return True
+
+
+def _dump(manifest: Manifest) -> bytes:
+    fields = asdict(manifest)
+    # JSON has no NaN.
+    fields["metrics"] = {name: value if math.isfinite(value) else None for name, value in manifest.metrics.items()}
+    text = json.dumps(fields, sort_keys=True, allow_nan=False)
+    return json.dumps({"manifest": fields, "blake2b": _hash(text)}, sort_keys=True, indent=1).encode()
+
+
+def _parse(data: bytes) -> Manifest:
+    """The inverse of `_dump`.
+
+    Raises:
+        ValueError: These are not the bytes that it wrote.
+    """
+    document = json.loads(data)
+    fields = document["manifest"]
+    if _hash(json.dumps(fields, sort_keys=True)) != document["blake2b"]:
+        raise ValueError("its text does not match its hash")
+    fields["metrics"] = {name: math.nan if value is None else value for name, value in fields["metrics"].items()}
+    return Manifest(**fields)
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _manifest(profile: Profile, key: str) -> Manifest | None:
+    """A manifest, read once; None if there is none or it is damaged."""
+    if key not in profile.cache:
+        try:
+            profile.cache[key] = _parse(profile.store.get(key))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            profile.quarantine(key, f"it is not a manifest: {error}")
+            return None
+    return profile.cache[key]
+
+
+def _intact(profile: Profile, role: Role, manifest: Manifest) -> bool:
+    """Whether the weights are those that were committed; looked at once."""
+    if ("intact", manifest.weights) not in profile.cache:
+        try:
+            weights(profile, role, manifest.number)
+        except CheckpointError:
+            return False
+        profile.cache["intact", manifest.weights] = True
+    return True
+
+
+def _discard(profile: Profile, role: Role, manifest: Manifest) -> None:
+    """Quarantine a version whose weights are damaged, the manifest first: without it, there is no version."""
+    profile.quarantine(_key(role, manifest.number), "its weights are damaged")
+    profile.quarantine(manifest.weights, "its bytes do not match the hash in its manifest")
+
+
+def _forget_weights(profile: Profile, role: Role, number: int) -> None:
+    """Delete the weights of versions that are neither new nor milestones, and what killed commits left behind."""
+    keys = [key for key in profile.store.list(f"{role}/") if key.endswith(".safetensors")]
+    for key in keys:
+        if _number(key) <= number - KEEP_NEWEST and _number(key) % KEEP_EVERY:
+            profile.store.delete(key)

@@ -1,0 +1,196 @@
+"""Finding plug-ins: the file name is the registry name.
+
+`sims/boids.py` makes "boids" a simulation, `ls sims/` is the catalogue. Code from outside the tree is named
+"package.module:Class" or by the path of its .py file.
+"""
+
+import ast
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import json
+import re
+import sys
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, TypeAlias
+
+import pydantic
+
+Kind: TypeAlias = Literal["sims", "rewardors", "generators", "oracles"]
+
+_PACKAGES: dict[str, str] = {"sims": "sims", "rewardors": "models.rewardors", "generators": "models.generators"}
+_BASES: dict[str, tuple[str, str]] = {
+    "sims": ("sims._base", "Simulation"),
+    "rewardors": ("models._rewardor", "Rewardor"),
+    "generators": ("models._generator", "Generator"),
+}
+_TREE = Path(__file__).parent.parent
+
+
+class PluginError(ValueError):
+    """Raised when a plug-in does not exist, cannot be imported, or refuses its options."""
+
+
+def names(kind: Kind) -> tuple[str, ...]:
+    """The catalogue of a kind, sorted; costs no import of what it names."""
+    if kind == "oracles":
+        return tuple(_oracle_classes())
+    folder = _TREE / _PACKAGES[kind].replace(".", "/")
+    return tuple(sorted(path.stem for path in folder.glob("[!_]*.py")))
+
+
+def check_name(kind: Kind, name: str) -> None:
+    """Refuse a name that is neither in the catalogue nor of a form that names code from outside.
+
+    Raises:
+        PluginError: With what there is, and what was probably meant.
+    """
+    if ":" in name or name.endswith(".py") or name in names(kind):
+        return
+    raise PluginError(
+        f'unknown {kind[:-1]} "{name}"{meant(name, names(kind))}; there are: {", ".join(names(kind))}'
+        ' (code from outside is named "package.module:Class")'
+    )
+
+
+def load(kind: Kind, name: str, options: Mapping[str, Any], **fixed: Any) -> Any:
+    """A new plug-in.
+
+    Args:
+        kind: Which catalogue.
+        name: In it, or "package.module:Class", or the path of a .py file with one class of this kind.
+        options: Keyword arguments of the class that a person chose; lists become tuples where these are expected.
+        fixed: Keyword arguments that are not for people to choose, such as `dim`.
+
+    Raises:
+        PluginError: Unknown name, unknown option, or a value that the class refuses.
+    """
+    cls = find(kind, name)
+    values = {key: _value(kind, name, cls, key, value, fixed) for key, value in options.items()}
+    try:
+        return cls(**fixed, **values)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f'{kind[:-1]} "{name}" refuses its options: {error}') from error
+
+
+def find(kind: Kind, name: str) -> type:
+    """The class behind a name.
+
+    Raises:
+        PluginError: There is none, or its module cannot be imported.
+    """
+    check_name(kind, name)
+    module_name, _, class_name = name.partition(":")
+    if class_name:
+        return _attribute(_module(kind, name, module_name), class_name, name)
+    if name.endswith(".py"):
+        return _only_class(kind, _module_from_file(kind, name), name)
+    if kind == "oracles":
+        return _attribute(_module(kind, name, "pipeline.oracles"), _oracle_classes()[name], name)
+    return _only_class(kind, _module(kind, name, f"{_PACKAGES[kind]}.{name}"), name)
+
+
+def options(kind: Kind, name: str, fixed: Iterable[str] = ("dim", "seed")) -> dict[str, Any]:
+    """The options of a plug-in that people may choose, with their defaults (`inspect.Parameter.empty` if none)."""
+    parameters = inspect.signature(find(kind, name)).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {each.name: each.default for each in parameters if each.kind in named and each.name not in fixed}
+
+
+def meant(given: str, allowed: Iterable[str]) -> str:
+    """A question that names what was probably meant, or nothing: ' (did you mean "lenia"?)'."""
+    close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def _value(kind: Kind, name: str, cls: type, key: str, value: Any, fixed: Mapping[str, Any]) -> Any:
+    """An option's value, checked against the annotation of the class's constructor."""
+    allowed = options(kind, name, fixed)
+    if key not in allowed:
+        listed = ", ".join(allowed) or "none"
+        raise PluginError(f'unknown option "{key}" of {kind[:-1]} "{name}"{meant(key, allowed)}; allowed: {listed}')
+    hint = typing.get_type_hints(cls.__init__).get(key, Any)  # type: ignore[misc]
+    try:
+        # By way of JSON, where strict means: no text for a number, no truth value for one, but a list for a tuple.
+        return pydantic.TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
+    except (pydantic.ValidationError, TypeError) as error:
+        cause = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else error
+        raise PluginError(f'option "{key}" of {kind[:-1]} "{name}" is {value!r}: {cause}') from error
+
+
+def _module(kind: Kind, name: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise PluginError(f'{kind[:-1]} "{name}" cannot be imported: {error}') from error
+
+
+def _module_from_file(kind: Kind, name: str) -> ModuleType:
+    """A module outside the tree, registered so that its dataclasses can resolve their annotations."""
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise PluginError(f"{kind[:-1]} {name}: there is no such file")
+    module_name = f"_{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise PluginError(f"{kind[:-1]} {name} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _attribute(module: ModuleType, class_name: str, name: str) -> type:
+    cls = getattr(module, class_name, None)
+    if not isinstance(cls, type):
+        classes = [key for key, value in vars(module).items() if isinstance(value, type) and not key.startswith("_")]
+        raise PluginError(f'"{name}": {module.__name__} has no class "{class_name}"{meant(class_name, classes)}')
+    return cls
+
+
+def _only_class(kind: Kind, module: ModuleType, name: str) -> type:
+    """The one public class of a kind that a module defines; an oracle is whatever has `utility`."""
+    own = [cls for key, cls in vars(module).items() if isinstance(cls, type) and not key.startswith("_")]
+    own = [cls for cls in own if cls.__module__ == module.__name__ and _is_a(kind, cls)]
+    if len(own) != 1:
+        found = ", ".join(cls.__name__ for cls in own) or "none"
+        raise PluginError(f'{kind[:-1]} "{name}" should be one public class, its file has {found}')
+    return own[0]
+
+
+def _is_a(kind: Kind, cls: type) -> bool:
+    if kind == "oracles":
+        return callable(getattr(cls, "utility", None))
+    module, base = _BASES[kind]
+    return issubclass(cls, getattr(importlib.import_module(module), base))
+
+
+def _oracle_classes() -> dict[str, str]:
+    """Class names of the shipped oracles by registry name, read from the source: no import, so listing them is free."""
+    tree = ast.parse((_TREE / "pipeline" / "oracles.py").read_text())
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    concrete = [node.name for node in classes if node.bases == [] or not _abstract(node)]
+    utilities = {node.name for node in classes if _has_utility(node)}
+    return dict(sorted((_snake(name), name) for name in concrete if name in utilities))
+
+
+def _abstract(node: ast.ClassDef) -> bool:
+    return any(isinstance(base, ast.Name) and base.id in ("ABC", "Protocol") for base in node.bases)
+
+
+def _has_utility(node: ast.ClassDef) -> bool:
+    return any(isinstance(item, ast.FunctionDef) and item.name == "utility" for item in node.body)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,384 @@
+"""A profile: a folder with the whole history of one run, from which nothing ever gets lost.
+
+profile.toml            what was chosen; written last when a profile is made: without it there is none
+rollouts/ labels/       tables of immutable Parquet parts, readable by anything: pq.read_table("profiles/x/labels")
+embeddings/NAME-VERSION/
+films/ films/_mp4/      the table, and the films that it names by their hash
+rewardor/ generator/    versions of both models (checkpoint.py)
+saved/                  worlds that somebody kept, as mp4 and JSON
+quarantine/             damaged files, each with a note that says why
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
+
+from pipeline import config as configs
+from pipeline import plugins
+from pipeline.config import Config
+from pipeline.rows import EmbeddingTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
+from pipeline.store import KeyTakenError, Store, StoreError
+from pipeline.tables import Columns, DamagedError, Table, kinds
+
+Role: TypeAlias = Literal["page", "train"]
+T = TypeVar("T")
+
+
+class ProfileError(Exception):
+    """Raised when a profile does not exist, exists already, or does not hold what is asked for."""
+
+
+class ProfileBusyError(ProfileError):
+    """Raised when another process has the role."""
+
+
+class Profile:
+    """One profile, for reading and writing by any number of processes and threads at once.
+
+    Tables are snapshots: the very same object until something was added, shared by all callers, not to be changed.
+
+    Args:
+        root: The folder of all profiles.
+        name: Which.
+        config: What its profile.toml says.
+    """
+
+    def __init__(self, root: Path, name: str, config: Config) -> None:
+        self.root = Path(root)
+        self.name = name
+        self.config = config
+        self.path = self.root / name
+        self.store = Store(self.path)
+        self.cache: dict[Any, Any] = {}
+        self._unreadable: dict[str, str] = {}
+        self._rollouts = self._table(
+            "rollouts/", kinds(RolloutTable) | {"position": "int", "sim": "text", "version": "int"}
+        )
+        self._films = self._table("films/", kinds(FilmTable) | {"id": "text", "time": "float"})
+        self._labels = self._table("labels/", kinds(LabelTable))
+        self._embeddings: dict[str, Table] = {}
+
+    def __reduce__(self) -> tuple[Callable[..., "Profile"], tuple[Path, str, Config]]:
+        """Travel to other processes by name: they look at the files themselves."""
+        return Profile, (self.root, self.name, self.config)
+
+    # -- making and finding -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, root: Path | str, name: str, config: Config) -> "Profile":
+        """Make a profile.
+
+        Raises:
+            ConfigError: The name or the configuration will not do.
+            ProfileError: There is one of that name.
+            StoreError: Nothing could be saved.
+        """
+        configs.check(config)
+        profile = cls(Path(root), configs.check_name(name), config)
+        assert profile.key
+        try:
+            profile.store.put("profile.toml", configs.dump(config).encode())
+        except KeyTakenError:
+            raise ProfileError(f'there is a profile "{name}" already, with other settings') from None
+        return profile
+
+    @classmethod
+    def open(cls, root: Path | str, name: str) -> "Profile":
+        """A profile that exists.
+
+        Raises:
+            ProfileError: It does not.
+            ConfigError: Its name or its profile.toml is not one.
+        """
+        try:
+            text = Store(Path(root) / configs.check_name(name)).get("profile.toml").decode()
+        except FileNotFoundError:
+            there = listing(root)
+            listed = f"there are: {', '.join(there)}" if there else "there are none yet"
+            raise ProfileError(f'no profile "{name}" in {root}{plugins.meant(name, there)}; {listed}') from None
+        return cls(Path(root), name, configs.parse(text))
+
+    @cached_property
+    def key(self) -> bytes:
+        """32 secret bytes that sign assignments; made once, for the owner's eyes only."""
+        with contextlib.suppress(KeyTakenError):
+            if not self.store.exists("secret.key"):
+                self.store.put("secret.key", secrets.token_bytes(32), private=True)
+        return self.store.get("secret.key")
+
+    # -- worlds -------------------------------------------------------------------------------------------------------
+
+    def rollout_id(self, unit: np.ndarray, seed: int) -> str:
+        """What a world of this profile's simulation is called, 32 hexadecimal digits: the same world, the same name.
+
+        Args:
+            unit: (D,) float32 in [0, 1].
+            seed: Fixes the start.
+        """
+        sim, version = self._sim
+        world = f"{sim}/{version}/{seed}/".encode() + np.ascontiguousarray(unit, "<f4").tobytes()
+        return hashlib.blake2b(world, digest_size=16).hexdigest()
+
+    def rollouts(self) -> RolloutTable:
+        """All worlds, in order of block and position: the order does not depend on who finished first."""
+        return self._view("rollouts", self._rollouts.read(), lambda rows: _select(RolloutTable, rows, _by_block(rows)))
+
+    def add_rollouts(self, table: RolloutTable) -> None:
+        """Add worlds, the rows of a block in its order; those that are there already are left out."""
+        sim, version = self._sim
+        _, starts = np.unique(table.block, return_inverse=True)
+        position = np.array([int((starts[:row] == starts[row]).sum()) for row in range(len(starts))], np.int64)
+        extra = {"position": position, "sim": [sim] * len(starts), "version": [version] * len(starts)}
+        self._rollouts.append(_columns(table) | extra)
+
+    @cached_property
+    def _sim(self) -> tuple[str, int]:
+        """What the simulation is called, options included, and its version."""
+        plugin = self.config.sim
+        options = json.dumps(plugin.options, sort_keys=True) if plugin.options else ""
+        return plugin.name + options, plugins.find("sims", plugin.name).version  # type: ignore[attr-defined]
+
+    def embeddings(self, embedder: str, version: int) -> EmbeddingTable:
+        """What a Rewardor keeps of clips, in the order in which they came; (0, 0) values if there are none."""
+        table = self._embedding_table(embedder, version)
+        return self._view(("embeddings", embedder, version), table.read(), lambda rows: _select(EmbeddingTable, rows))
+
+    def add_embeddings(self, embedder: str, version: int, table: EmbeddingTable) -> None:
+        """Add what a Rewardor keeps of clips; repeated pairs of rollout and source are left out.
+
+        Raises:
+            ProfileError: The number of features is not that of the rows that are there.
+        """
+        there = self.embeddings(embedder, version).values
+        if len(there) and len(table.values) and there.shape[1] != table.values.shape[1]:
+            raise ProfileError(
+                f"{embedder} version {version} has {there.shape[1]} features in this profile, not "
+                f"{table.values.shape[1]}: an embedding that changed needs a new version"
+            )
+        ids = [f"{rollout}-{source}" for rollout, source in zip(table.rollout, table.source, strict=True)]
+        self._embedding_table(embedder, version).append(_columns(table) | {"id": ids})
+
+    def films(self) -> FilmTable:
+        """All films, in the order in which they came."""
+        return self._view("films", self._films.read(), lambda rows: _select(FilmTable, rows))
+
+    def add_film(self, rollout: str, mp4: bytes, source: str, frames: int, fps: float, size: int) -> str:
+        """Add a film of a world; returns its file name, made from its content. Other fields as in `FilmTable`."""
+        file = f"{_hash(mp4)}.mp4"
+        self.store.put(f"films/_mp4/{file}", mp4)  # before the row that names it
+        row: dict[str, Any] = {"id": f"{rollout}-{file}", "rollout": rollout, "file": file, "source": source}
+        row |= {"frames": frames, "fps": fps, "size": size, "time": time.time()}
+        self._films.append({name: [value] for name, value in row.items()})
+        return file
+
+    def film_path(self, file: str) -> Path:
+        """Where a film lies.
+
+        Raises:
+            ProfileError: This is not the name of a film here.
+        """
+        if not re.fullmatch(r"[0-9a-f]{32}\.mp4", file) or not self.store.exists(f"films/_mp4/{file}"):
+            raise ProfileError(f"no film {file!r}")
+        return self.path / "films" / "_mp4" / file
+
+    def film_bytes(self, file: str) -> bytes:
+        """A film, as it was added.
+
+        Raises:
+            ProfileError: There is none, or not any more: a damaged film is quarantined.
+        """
+        data = self.film_path(file).read_bytes()
+        if f"{_hash(data)}.mp4" != file:
+            self.quarantine(f"films/_mp4/{file}", "its bytes do not match the hash in its name")
+            raise ProfileError(f"film {file} was damaged")
+        return data
+
+    # -- labels -------------------------------------------------------------------------------------------------------
+
+    def label_events(self) -> LabelTable:
+        """Everything that labelers did, in order of sequence."""
+        return self._view("events", self._labels.read(), lambda rows: _select(LabelTable, rows))
+
+    def labels(self) -> LabelTable:
+        """The votes that count: one per id, those that were undone left out, in order of sequence."""
+        return self._view("labels", self._labels.read(), lambda rows: _select(LabelTable, rows, _effective(rows)))
+
+    def add_votes(self, votes: Sequence[Vote]) -> list[bool]:
+        """Add votes for good; returns which were there already. A vote that was undone stays undone.
+
+        Raises:
+            StoreError: None was saved.
+        """
+        names = [each.name for each in fields(Vote)]
+        columns: dict[str, list[Any]] = {name: [getattr(vote, name) for vote in votes] for name in names}
+        columns |= {"event": ["vote"] * len(votes), "target": [""] * len(votes)}
+        return (~self._labels.append(columns)).tolist() if votes else []
+
+    def undo(self, label_id: str, labeler: str) -> None:
+        """Take back a vote, by a row that says so. Twice is once.
+
+        Raises:
+            ProfileError: There is no such vote.
+            StoreError: Nothing was saved.
+        """
+        events = self.label_events()
+        rows = np.flatnonzero((events.id == label_id) & (events.event == "vote"))
+        if not len(rows):
+            raise ProfileError(f"no vote {label_id!r}")
+        now = {"id": f"undo-{label_id}", "event": "undo", "target": label_id, "labeler": labeler, "time": time.time()}
+        row = {name: values[rows[0]] for name, values in _columns(events).items()} | now
+        self._labels.append({name: [value] for name, value in row.items()})
+
+    # -- what people keep ---------------------------------------------------------------------------------------------
+
+    def save(self, rollout: str, file: str, params: dict[str, Any]) -> Saved:
+        """Keep a world: its film and its parameters, each a file of its own. Twice is once."""
+        if not self.store.exists(f"saved/{rollout}.json"):
+            text = json.dumps({"rollout": rollout, "film": file, "params": params}, indent=2, sort_keys=True)
+            with contextlib.suppress(KeyTakenError):
+                self.store.put(f"saved/{rollout}.mp4", self.film_bytes(file))
+                self.store.put(f"saved/{rollout}.json", text.encode())
+        return self._saved(f"saved/{rollout}.json")
+
+    def saved(self) -> list[Saved]:
+        """All worlds that were kept, by id."""
+        return [self._saved(key) for key in self.store.list("saved/") if key.endswith(".json")]
+
+    def _saved(self, key: str) -> Saved:
+        note = json.loads(self.store.get(key))
+        return Saved(note["rollout"], self.path / "saved" / f"{note['rollout']}.mp4", note["params"])
+
+    # -- who does what ------------------------------------------------------------------------------------------------
+
+    def paused(self) -> frozenset[str]:
+        """Who is to do nothing for now."""
+        return frozenset(key.removeprefix("paused/") for key in self.store.list("paused/"))
+
+    def pause(self, who: str) -> None:
+        """Ask somebody, such as "train", to do nothing for now: a file, so that it outlives whoever asked."""
+        self.store.put(f"paused/{who}", b"")
+
+    def resume(self, who: str) -> None:
+        """Ask somebody to go on."""
+        self.store.delete(f"paused/{who}")
+
+    @contextlib.contextmanager
+    def claim(self, role: Role) -> Iterator[None]:
+        """Hold a role until the block ends or the process dies. It saves work twice done, not data: these need no lock.
+
+        Raises:
+            ProfileBusyError: Somebody else holds it.
+        """
+        path = self.path / f"{role}.lock"
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ProfileBusyError(f'profile "{self.name}": {role} is running already, {_holder(path)}') from None
+            except OSError:
+                pass  # a network folder without locks
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            file.flush()
+            yield
+
+    # -- upkeep -------------------------------------------------------------------------------------------------------
+
+    def compact(self, *, grace_s: float = 600.0) -> None:
+        """Merge small parts where there are many; loses nothing, whoever reads and writes meanwhile."""
+        folders = [key for key in self.store.list("embeddings/") if key.endswith("/")]
+        embeddings = [self._embeddings.setdefault(folder, self._embedding_folder(folder)) for folder in folders]
+        for table in (self._labels, self._rollouts, self._films, *embeddings):
+            table.compact(grace_s=grace_s)
+
+    def problems(self) -> list[str]:
+        """What is damaged, a line each: the file, and why."""
+        folders = [key for key in self.store.list("quarantine/") if key.endswith("/")]
+        notes = [key for folder in folders for key in self.store.list(folder) if key.endswith(".reason")]
+        moved = {key.removeprefix("quarantine/").removesuffix(".reason"): self.store.get(key).decode() for key in notes}
+        return [f"{key}: {reason}" for key, reason in sorted((self._unreadable | moved).items())]
+
+    def quarantine(self, key: str, reason: str) -> None:
+        """Move a damaged file out of the way, and say why; never fatal."""
+        self._unreadable[key] = reason
+        with contextlib.suppress(StoreError, FileNotFoundError):
+            self.store.put(f"quarantine/{key}.reason", reason.encode())
+            self.store.put(f"quarantine/{key}", self.store.get(key))
+            self.store.delete(key)
+
+    def _damaged(self, key: str, error: Exception) -> None:
+        if isinstance(error, DamagedError):
+            self.quarantine(key, str(error))
+        else:  # the disk may be in a better mood tomorrow
+            self._unreadable[key] = str(error)
+
+    def _table(self, folder: str, columns: dict[str, Any]) -> Table:
+        return Table(self.store, folder, columns, self._damaged)
+
+    def _embedding_table(self, embedder: str, version: int) -> Table:
+        folder = f"embeddings/{re.sub(r'[^A-Za-z0-9_]+', '-', embedder)}-{version}/"
+        return self._embeddings.setdefault(folder, self._embedding_folder(folder))
+
+    def _embedding_folder(self, folder: str) -> Table:
+        return self._table(folder, kinds(EmbeddingTable) | {"id": "text"})
+
+    def _view(self, key: Any, rows: Columns, make: Callable[[Columns], T]) -> T:
+        """What was made from a snapshot, until there is another."""
+        made_from, view = self.cache.get(key, (None, None))
+        if made_from is not rows:
+            view = make(rows)
+            self.cache[key] = rows, view
+        return view
+
+
+def listing(root: Path | str) -> list[str]:
+    """The names of all profiles, sorted."""
+    return sorted(path.parent.name for path in Path(root).glob("*/profile.toml"))
+
+
+def _select(row_type: type[T], rows: Columns, order: np.ndarray | None = None) -> T:
+    columns = {each.name: rows[each.name] for each in fields(row_type)}  # type: ignore[arg-type]
+    if order is not None:
+        columns = {name: values[order] for name, values in columns.items()}
+    return row_type(**columns)
+
+
+def _columns(table: Any) -> dict[str, np.ndarray]:
+    return {each.name: getattr(table, each.name) for each in fields(table)}
+
+
+def _by_block(rows: Columns) -> np.ndarray:
+    """Rows in order of (block, position, id): two writers of one block agree on the order."""
+    return np.lexsort((rows["id"], rows["position"], rows["block"]))
+
+
+def _effective(rows: Columns) -> np.ndarray:
+    """Rows that are votes and were not undone."""
+    undone = set(rows["target"][rows["event"] == "undo"].tolist())
+    votes = np.flatnonzero(rows["event"] == "vote")
+    return np.array([row for row in votes if rows["id"][row] not in undone], np.int64)
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _holder(path: Path) -> str:
+    try:
+        note = json.loads(path.read_text())
+        return f"as process {note['pid']} on {note['host']}"
+    except (OSError, ValueError, KeyError):
+        return "in another process"

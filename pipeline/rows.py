@@ -1,0 +1,163 @@
+"""What the tables of a profile hold: one class per table, one array per column."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.tables import Floats, Ints, Rows, Texts
+
+ANSWERS = ("left", "right", "tie", "neither", "skip")
+
+
+@dataclass(frozen=True)
+class RolloutTable:
+    """Simulated worlds, in order of block and of position in it.
+
+    Attributes:
+        id: (B,) what `Profile.rollout_id` says.
+        block: (B,) the block that they were asked for in.
+        unit: (B, D) in [0, 1].
+        seed: (B,) fixes the start.
+        status: (B,) alive, dead, exploded, frozen or failed.
+        origin: (B,) prior, generator or browse.
+        generator: (B,) version that proposed them, -1 for the prior.
+        time: (B,) seconds since 1970.
+        error: (B,) why a rollout failed, else "".
+    """
+
+    id: Texts
+    block: Ints
+    unit: Rows
+    seed: Ints
+    status: Texts
+    origin: Texts
+    generator: Ints
+    time: Floats
+    error: Texts
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """What a Rewardor keeps of clips.
+
+    Attributes:
+        rollout: (B,) whose frames.
+        source: (B,) hash of the frames.
+        values: (B, F).
+    """
+
+    rollout: Texts
+    source: Texts
+    values: Rows
+
+
+@dataclass(frozen=True)
+class FilmTable:
+    """Films that people see.
+
+    Attributes:
+        rollout: (B,) whose film.
+        file: (B,) its name in the profile.
+        source: (B,) hash of its frames as programs see them.
+        frames: (B,) how many.
+        fps: (B,) how many a second.
+        size: (B,) side, in pixels.
+    """
+
+    rollout: Texts
+    file: Texts
+    source: Texts
+    frames: Ints
+    fps: Floats
+    size: Ints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vote:
+    """One answer to one pair. Fields as in `LabelTable`.
+
+    Raises:
+        ValueError: There is no such answer.
+    """
+
+    id: str
+    left: str
+    right: str
+    answer: str
+    labeler: str
+    question: str = ""
+    left_source: str = ""
+    right_source: str = ""
+    response_ms: int = -1
+    replays: int = 0
+    how: str = ""
+    probability: float = 1.0
+    rewardor: int = -1
+    generator: int = -1
+    time: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        """Refuse answers that nobody could learn from."""
+        if self.answer not in ANSWERS:
+            raise ValueError(f'"{self.answer}" is not an answer; there are: {", ".join(ANSWERS)}')
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """What people answered, in order of sequence.
+
+    Attributes:
+        id: (P,) hash of the signed assignment.
+        event: (P,) vote or undo; an undo names its vote in `target`.
+        target: (P,) id of the vote that is undone, else "".
+        question: (P,) what was asked.
+        left: (P,) rollout shown left.
+        right: (P,) rollout shown right.
+        left_source: (P,) hash of the frames shown left.
+        right_source: (P,) hash of the frames shown right.
+        answer: (P,) left, right, tie, neither or skip.
+        labeler: (P,) who.
+        response_ms: (P,) milliseconds from sight to answer, -1 if unknown.
+        replays: (P,) how often the films had started again.
+        how: (P,) how the pair was chosen.
+        probability: (P,) with what probability.
+        rewardor: (P,) version that chose it, -1 for none.
+        generator: (P,) newest version then, -1 for none.
+        time: (P,) seconds since 1970.
+        sequence: (P,) order.
+    """
+
+    id: Texts
+    event: Texts
+    target: Texts
+    question: Texts
+    left: Texts
+    right: Texts
+    left_source: Texts
+    right_source: Texts
+    answer: Texts
+    labeler: Texts
+    response_ms: Ints
+    replays: Ints
+    how: Texts
+    probability: Floats
+    rewardor: Ints
+    generator: Ints
+    time: Floats
+    sequence: Ints
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A world that somebody kept.
+
+    Attributes:
+        rollout: Its id.
+        film: Its mp4, in the profile.
+        params: What was saved with it: parameters in physical units, and whatever else.
+    """
+
+    rollout: str
+    film: Path
+    params: dict[str, Any]

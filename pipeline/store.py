@@ -1,0 +1,163 @@
+"""Where the bytes of a profile lie: five functions on named byte strings, here on a folder.
+
+A key holds either nothing or all of its bytes, whatever happens to the process, the disk or the power meanwhile:
+bytes go to a temporary name, are synced, get their name by a hard link (which never replaces anything), and the folder
+is synced before `put` returns. An object store has the same five functions and needs none of these steps.
+"""
+
+import contextlib
+import errno
+import os
+import time
+import uuid
+from pathlib import Path
+
+_TEMPORARY = ".tmp-"
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+class StoreError(Exception):
+    """Raised when bytes could not be saved or deleted: full disk, no permission, a broken device."""
+
+
+class KeyTakenError(StoreError):
+    """Raised when a key already holds other bytes."""
+
+
+class Store:
+    """Byte strings by key, in a folder. Keys are relative paths with forward slashes.
+
+    Args:
+        root: The folder; made by the first `put`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def put(self, key: str, data: bytes, *, private: bool = False) -> None:
+        """Save bytes for good: when this returns, they survive a power cut. The same bytes twice are fine.
+
+        Args:
+            key: Where.
+            data: What.
+            private: Only the owner may read them.
+
+        Raises:
+            KeyTakenError: The key holds other bytes; these stay.
+            StoreError: Nothing was saved, or nobody can say whether it was; try again.
+        """
+        path = self._path(key)
+        try:
+            _make_folder(path.parent)
+            _create(path, data, 0o600 if private else 0o666)
+            _sync_folder(path.parent)
+        except FileExistsError as error:
+            raise KeyTakenError(f"{key} already holds other bytes") from error
+        except OSError as error:
+            raise StoreError(f"{key} was not saved: {error.strerror or error}") from error
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of a key, or `length` of them from `start`.
+
+        Raises:
+            FileNotFoundError: The key holds nothing.
+        """
+        with self._path(key).open("rb") as file:
+            file.seek(start)
+            return file.read() if length is None else file.read(length)
+
+    def list(self, prefix: str) -> list[str]:
+        """Sorted keys directly below a prefix that ends in a slash; what lies deeper is one entry ending in a slash."""
+        try:
+            with os.scandir(self._path(prefix)) as entries:
+                names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
+        except FileNotFoundError:
+            return []
+        return sorted(prefix + name for name in names if not name.startswith("."))
+
+    def delete(self, key: str) -> None:
+        """Forget a key; fine if it holds nothing.
+
+        Raises:
+            StoreError: It is still there.
+        """
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{key} was not deleted: {error.strerror or error}") from error
+
+    def exists(self, key: str) -> bool:
+        """Whether a key holds bytes."""
+        return self._path(key).is_file()
+
+    def sweep(self, prefix: str, age_s: float = 3600.0) -> None:
+        """Remove what killed writers left below a prefix, once it is older than any living writer could need."""
+        for path in self._path(prefix).glob(f"{_TEMPORARY}*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < time.time() - age_s:
+                    path.unlink()
+
+    def _path(self, key: str) -> Path:
+        if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")) or "\0" in key:
+            raise ValueError(f"{key!r} is not a key: keys are relative paths without '..'")
+        return self.root / key
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and its ancestors, durably."""
+    if path.is_dir():
+        return
+    _make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    _sync_folder(path.parent)
+
+
+def _create(path: Path, data: bytes, mode: int) -> None:
+    """Give `path` these bytes, all at once.
+
+    Raises:
+        FileExistsError: It has others.
+    """
+    temporary = path.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
+    try:
+        _write(temporary, data, mode)
+        _publish(temporary, path)
+    except FileExistsError:
+        if path.read_bytes() != data:
+            raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Write a new file and sync it. A failed sync may have lost pages for good, so it is never tried twice."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]  # a write that meets a full disk is short before it fails
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Name a finished file, unless the name is taken."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Without hard links two writers of one name may both win; names with a content hash make that harmless.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "taken", str(path)) from error
+        temporary.rename(path)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

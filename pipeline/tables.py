@@ -1,0 +1,317 @@
+"""A table: a folder of immutable Parquet parts, and the only code that reads or writes Parquet.
+
+The rows of a table are the union of its parts' rows, of which the first of each id counts. That is commutative and
+idempotent, so correctness needs no lock: two writers, a retry, a replay or a stale compaction can neither lose nor
+double a row. A part is named `FIRST-LAST-HASH.parquet` after the sequence numbers of its rows and its own bytes.
+Two writers may number rows alike; these are then ordered by id, the same for every reader.
+"""
+
+import hashlib
+import io
+import re
+import threading
+import time
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.store import Store
+
+Kind: TypeAlias = Literal["text", "int", "float", "rows"]
+Texts: TypeAlias = Annotated[np.ndarray, "text"]
+"""(B,) str."""
+Ints: TypeAlias = Annotated[np.ndarray, "int"]
+"""(B,) int64."""
+Floats: TypeAlias = Annotated[np.ndarray, "float"]
+"""(B,) float64."""
+Rows: TypeAlias = Annotated[np.ndarray, "rows"]
+"""(B, D) float32."""
+
+Columns: TypeAlias = dict[str, np.ndarray]
+
+SCHEMA_VERSION = 1
+COMPACT_ABOVE = 64
+"""Parts that a folder may hold before they are worth merging: each costs a reader about a millisecond once."""
+FULL_ROWS = 20_000
+"""Parts this long are left as they are: merging them again would cost more than it saves."""
+
+_NAME = re.compile(r"(\d{12})-(\d{12})-([0-9a-f]{16})\.parquet")
+_ARROW = {"text": pa.string(), "int": pa.int64(), "float": pa.float64(), "rows": pa.list_(pa.float32())}
+
+
+class DamagedError(Exception):
+    """Raised when bytes are not those that were written."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part in memory.
+
+    Attributes:
+        columns: The known columns, as arrays.
+        replaces: Names of the parts that it merged.
+        merged_at: When it merged them, in seconds since 1970; 0 if it did not.
+    """
+
+    columns: Columns
+    replaces: frozenset[str]
+    merged_at: float
+
+
+def kinds(row_type: type) -> dict[str, Kind]:
+    """The columns of a dataclass whose fields are annotated `Texts`, `Ints`, `Floats` or `Rows`."""
+    hints = typing.get_type_hints(row_type, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items()}
+
+
+class Table:
+    """One table of a profile.
+
+    Args:
+        store: Where it lies.
+        folder: Its key prefix, such as "labels/".
+        columns: What it holds besides `sequence`; one is called `id`.
+        damaged: Told the key of a part that cannot be used, and why: a `DamagedError`, or what the disk said.
+    """
+
+    def __init__(
+        self, store: Store, folder: str, columns: Mapping[str, Kind], damaged: Callable[[str, Exception], None]
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._columns = dict(columns) | {"sequence": "int"}
+        self._required = {name for name, kind in self._columns.items() if kind == "rows" or name in ("id", "sequence")}
+        self._damaged = damaged
+        self._parts: dict[str, _Part] = {}
+        self._rows = _union(self._columns, {})
+        self._reading = threading.RLock()
+        self._writing = threading.Lock()
+
+    def read(self) -> Columns:
+        """All rows in order of sequence: the very same object until a row is added. Costs one listing when idle."""
+        with self._reading:
+            names = self._names()
+            gone, fresh = self._parts.keys() - names, [name for name in names if name not in self._parts]
+            for name in gone:
+                del self._parts[name]
+            loaded = {name: part for name in fresh if (part := self._load(name)) is not None}
+            self._parts.update(loaded)
+            if any(len(part.columns["id"]) for part in loaded.values()) or gone:
+                self._refresh()
+            return self._rows
+
+    def append(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> np.ndarray:
+        """Add rows for good: when this returns, they survive a power cut.
+
+        Args:
+            columns: All columns of the table, equally long. Rows whose id is there already are left out.
+
+        Returns:
+            (B,) bool, which rows were new.
+
+        Raises:
+            StoreError: Nothing was saved.
+        """
+        with self._writing:
+            known = set(self.read()["id"].tolist())
+            ids = list(columns["id"])
+            first = {id_: row for row, id_ in reversed(list(enumerate(ids)))}
+            fresh = np.array([first[id_] == row and id_ not in known for row, id_ in enumerate(ids)], bool)
+            if fresh.any():
+                self._commit(columns, np.flatnonzero(fresh))
+            return fresh
+
+    def _commit(self, columns: Mapping[str, Sequence[Any] | np.ndarray], rows: np.ndarray) -> None:
+        """Write some rows as one part, numbered after all that are there."""
+        start = self._next_sequence()
+        numbers = np.arange(start, start + len(rows))
+        picked = {name: _pick(columns[name], rows) for name in self._columns if name != "sequence"}
+        table = pa.table({name: _to_arrow(kind, picked.get(name, numbers)) for name, kind in self._columns.items()})
+        self._put(table)
+
+    def _put(self, table: pa.Table) -> str:
+        data = _encode(table)
+        low, high = pa.compute.min_max(table["sequence"]).as_py().values()
+        name = f"{low:012d}-{high:012d}-{_digest(data)}.parquet"
+        self._store.put(self._folder + name, data)
+        return name
+
+    # -- merging ------------------------------------------------------------------------------------------------------
+
+    def compact(self, *, grace_s: float = 600.0, above: int = COMPACT_ABOVE) -> None:
+        """Merge small parts once there are many; delete merged ones after a time in which readers can forget them.
+
+        Loses nothing, whoever else reads, writes, compacts or is killed meanwhile: the union stays the same at
+        each step, and a part is deleted only when its rows were read back from the one that replaces it.
+
+        Args:
+            grace_s: How long merged parts stay, in seconds.
+            above: How many parts are many.
+        """
+        self._store.sweep(self._folder)
+        self.read()
+        self._delete_replaced(grace_s)
+        with self._reading:
+            replaced = {name for part in self._parts.values() for name in part.replaces}
+            live = {name: len(part.columns["id"]) for name, part in self._parts.items() if name not in replaced}
+        small = sorted(name for name, rows in live.items() if rows < FULL_ROWS)
+        if len(small) > above:
+            self._merge(small)
+
+    def _merge(self, names: list[str]) -> None:
+        """Write the union of some parts as one part, columns that this version does not know included."""
+        tables = {name: table for name in names if (table := self._table(name)) is not None}
+        table = pa.concat_tables(tables.values(), promote_options="default")
+        table = table.sort_by([("sequence", "ascending"), ("id", "ascending")])
+        table = table.take(_first_of_each(table["id"].to_pylist()))
+        metadata = {"replaces": " ".join(tables), "merged_at": repr(time.time())}
+        name = self._put(table.replace_schema_metadata(metadata))
+        if not _decode(self._store.get(self._folder + name), name).equals(table):
+            raise DamagedError(f"{self._folder}{name} does not read back as it was written")
+
+    def _delete_replaced(self, grace_s: float) -> None:
+        with self._reading:
+            merged = {name: part for name, part in self._parts.items() if part.replaces}
+            parts = dict(self._parts)
+        for name, part in merged.items():
+            if time.time() - part.merged_at < grace_s:
+                continue
+            table = self._table(name)
+            there = set(table["id"].to_pylist()) if table else set()
+            for old in part.replaces & parts.keys():
+                if there.issuperset(parts[old].columns["id"].tolist()):
+                    self._store.delete(self._folder + old)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def _names(self) -> list[str]:
+        """Names of all parts, in order."""
+        names = (key.rpartition("/")[2] for key in self._store.list(self._folder))
+        return [name for name in names if _NAME.fullmatch(name)]
+
+    def _next_sequence(self) -> int:
+        return max((int(name[13:25]) for name in self._names()), default=-1) + 1
+
+    def _load(self, name: str) -> _Part | None:
+        """A part; None if it was merged away meanwhile, or cannot be used."""
+        table = self._table(name)
+        return None if table is None else _part(table, self._columns)
+
+    def _table(self, name: str) -> pa.Table | None:
+        """The rows of a part as they lie on the disk; None if it is gone, or cannot be used."""
+        key = self._folder + name
+        try:
+            table = _decode(self._store.get(key), name)
+            missing = self._required - set(table.column_names)
+            if missing:
+                raise DamagedError(f"it has no {' and no '.join(sorted(missing))}")
+        except FileNotFoundError:
+            return None
+        except (DamagedError, OSError) as error:
+            self._damaged(key, error)
+            return None
+        return table
+
+    def _refresh(self) -> None:
+        self._rows = _union(self._columns, self._parts)
+
+
+def _union(kinds_: Mapping[str, Kind], parts: Mapping[str, _Part]) -> Columns:
+    """The rows of all parts in order of (sequence, id), the first of each id."""
+    ordered = [parts[name].columns for name in sorted(parts)]
+    columns = {name: _join(kind, [part[name] for part in ordered]) for name, kind in kinds_.items()}
+    sequence = columns["sequence"]
+    if (np.diff(sequence) <= 0).any():
+        columns = _take(columns, np.lexsort((columns["id"], sequence)))
+    if len(set(columns["id"].tolist())) < len(columns["id"]):
+        columns = _take(columns, _first_of_each(columns["id"].tolist()))
+    for name, kind in kinds_.items():
+        # All callers share these arrays. Torch warns of read-only memory, so matrices are left writable.
+        columns[name].flags.writeable = kind == "rows"
+    return columns
+
+
+def _join(kind: Kind, arrays: list[np.ndarray]) -> np.ndarray:
+    arrays = [array for array in arrays if len(array)]
+    if arrays:
+        return np.concatenate(arrays)
+    return np.zeros((0, 0), np.float32) if kind == "rows" else np.zeros(0, _DTYPES[kind])
+
+
+def _take(columns: Columns, rows: np.ndarray) -> Columns:
+    return {name: array[rows] for name, array in columns.items()}
+
+
+def _first_of_each(ids: list[str]) -> np.ndarray:
+    """Where each id stands first, ascending."""
+    first: dict[str, int] = {}
+    for row, id_ in enumerate(ids):
+        first.setdefault(id_, row)
+    return np.fromiter(first.values(), np.int64, len(first))
+
+
+# -- bytes ------------------------------------------------------------------------------------------------------------
+
+_DTYPES: dict[str, Any] = {"text": object, "int": np.int64, "float": np.float64, "rows": np.float32}
+_MISSING: dict[str, Any] = {"text": "", "int": -1, "float": np.nan}
+"""What a column holds in rows that were written before it existed."""
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _encode(table: pa.Table) -> bytes:
+    metadata = (table.schema.metadata or {}) | {b"schema": str(SCHEMA_VERSION).encode()}
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue()
+
+
+def _decode(data: bytes, name: str) -> pa.Table:
+    """The rows in the bytes of a part.
+
+    Raises:
+        DamagedError: These are not the bytes that were written under this name.
+    """
+    if _digest(data) != name[26:42]:
+        raise DamagedError("its bytes do not match the hash in its name")
+    try:
+        return pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedError(f"it is not a Parquet file: {error}") from error
+
+
+def _part(table: pa.Table, columns: Mapping[str, Kind]) -> _Part:
+    metadata = table.schema.metadata or {}
+    return _Part(
+        columns={name: _from_arrow(kind, table, name) for name, kind in columns.items()},
+        replaces=frozenset(metadata.get(b"replaces", b"").decode().split()),
+        merged_at=float(metadata.get(b"merged_at", b"0")),
+    )
+
+
+def _pick(values: Sequence[Any] | np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return values[rows] if isinstance(values, np.ndarray) else np.array([values[row] for row in rows], object)
+
+
+def _to_arrow(kind: Kind, values: np.ndarray) -> pa.Array:
+    if kind != "rows":
+        return pa.array(values.tolist(), _ARROW[kind])
+    values = np.ascontiguousarray(values, np.float32)
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(offsets, values.reshape(-1))
+
+
+def _from_arrow(kind: Kind, table: pa.Table, name: str) -> np.ndarray:
+    if name not in table.column_names:
+        return np.full(len(table), _MISSING[kind], _DTYPES[kind])
+    column = table[name].cast(_ARROW[kind]).combine_chunks()
+    if kind == "rows":
+        return column.flatten().to_numpy().reshape(len(column), -1)
+    return column.fill_null(_MISSING[kind]).to_numpy(zero_copy_only=False).astype(_DTYPES[kind])
