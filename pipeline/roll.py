@@ -61,7 +61,7 @@ def roll_here(sim: Simulation) -> Roll:
         plan = Plan(film_frames=FRAMES if film else 0, film_size=SIZE)
         starts = range(0, max(1, len(unit)), step)  # No worlds are one empty part, so that answers keep their shape.
         parts = [_roll(sim, unit[i : i + step], seeds[i : i + step], ask, plan) for i in starts]
-        return _join(parts, ask, plan)
+        return join(parts, ask)
 
     return roll
 
@@ -72,9 +72,9 @@ def _roll(sim: Simulation, unit: np.ndarray, seeds: np.ndarray, ask: Ask, plan: 
         _refuse_nonsense(made, len(unit), plan)
     except Exception as error:  # Whatever a stranger's simulation raises: its cause is kept with the world.
         if len(unit) == 1:
-            return Rolled(["failed"], [""], {}, [None], [f"{type(error).__name__}: {error}"])
+            return failure(f"{type(error).__name__}: {error}")
         rows = [slice(i, i + 1) for i in range(len(unit))]
-        return _join([_roll(sim, unit[row], seeds[row], ask, plan) for row in rows], ask, plan)
+        return join([_roll(sim, unit[row], seeds[row], ask, plan) for row in rows], ask)
     return _answer(made, ask)
 
 
@@ -108,20 +108,26 @@ def source(clip: np.ndarray) -> str:
     return blake2b(np.ascontiguousarray(clip).data, digest_size=8).hexdigest()
 
 
-def _join(parts: list[Rolled], ask: Ask, plan: Plan) -> Rolled:
+def failure(cause: str) -> Rolled:
+    """One world that could not be simulated."""
+    return Rolled(["failed"], [""], {}, [None], [cause])
+
+
+def join(parts: list[Rolled], ask: Ask) -> Rolled:
+    """The worlds of all parts, in order."""
     return Rolled(
         status=[one for part in parts for one in part.status],
         source=[one for part in parts for one in part.source],
-        answers={name: _stack(name, question, parts, plan) for name, question in ask.items()},
+        answers={name: _stack(name, question, parts) for name, question in ask.items()},
         films=[one for part in parts for one in part.films],
         errors=[one for part in parts for one in part.errors],
     )
 
 
-def _stack(name: str, question: Callable[[Tensor], Tensor], parts: list[Rolled], plan: Plan) -> np.ndarray:
+def _stack(name: str, question: Callable[[Tensor], Tensor], parts: list[Rolled]) -> np.ndarray:
     """The parts' answers below each other, NaN for parts in which nothing lives."""
     known = [part.answers[name].shape[1:] for part in parts if name in part.answers]
-    black = torch.zeros(1, plan.clip_frames, plan.clip_size, plan.clip_size, 3, dtype=torch.uint8)
+    black = torch.zeros(1, Plan.clip_frames, Plan.clip_size, Plan.clip_size, 3, dtype=torch.uint8)
     shape = known[0] if known else tuple(question(black).shape[1:])
     empty = [np.full((len(part.status), *shape), np.nan, np.float32) for part in parts]
     return np.concatenate([part.answers.get(name, nan) for part, nan in zip(parts, empty, strict=True)])

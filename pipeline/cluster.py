@@ -1,0 +1,93 @@
+"""Starting or joining Ray, and the plan of who gets which share of it."""
+
+import contextlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+ROLES = ("rewardor", "generator")
+
+
+@dataclass(frozen=True)
+class ResourcePlan:
+    """Who gets how many CPU tickets. Training comes first and simulators get the rest, so nothing can starve.
+
+    Attributes:
+        cpus: All that Ray has.
+        train: Of each of the two training jobs; 0 where nothing trains.
+        actor: Of each simulator.
+        actors: How many simulators fit beside training.
+    """
+
+    cpus: float
+    train: float
+    actor: float
+    actors: int
+
+    def __str__(self) -> str:
+        """One line for people."""
+        training = f"2 training jobs x {self.train:g} CPU + " if self.train else ""
+        return f"{self.cpus:g} CPUs = {training}{self.actors} simulators x {self.actor:g} CPU"
+
+
+class DoesNotFitError(RuntimeError):
+    """Raised when Ray has too few CPUs for one simulator beside what trains."""
+
+
+def plan(cpus: float, *, train: bool, actor: float) -> ResourcePlan:
+    """Shares of `cpus`, with half a CPU for each training job on machines of up to four.
+
+    Raises:
+        DoesNotFitError: Not even one simulator is left.
+    """
+    each = (0.5 if cpus <= 4 else 1.0) if train else 0.0
+    actors = int((cpus - each * len(ROLES)) / actor + 1e-9)
+    if actors < 1:
+        raise DoesNotFitError(
+            f"Ray has {cpus:g} CPUs; training takes {each * len(ROLES):g} and a simulator {actor:g}. "
+            "Lower it with --set rollouts.actor_cpus=0.25, or label without training: alife label"
+        )
+    return ResourcePlan(cpus=cpus, train=each, actor=actor, actors=actors)
+
+
+def start() -> None:
+    """Join the cluster named by RAY_ADDRESS, or start Ray on this machine."""
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=False)
+    else:
+        _start_here()
+    _protect_token()
+
+
+def _start_here() -> None:
+    ray.init(
+        address="local",
+        num_cpus=max(2, os.cpu_count() or 2),
+        include_dashboard=False,
+        object_store_memory=300 * 2**20,
+        log_to_driver=False,
+    )
+
+
+def _protect_token() -> None:
+    # Ray writes its access token readable by everybody on the machine
+    token = Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(OSError):
+        token.chmod(stat.S_IRUSR | stat.S_IWUSR)
+
+
+def cpus() -> float:
+    """CPU tickets of all nodes, now."""
+    return float(ray.cluster_resources().get("CPU", 0))
+
+
+def stop() -> None:
+    """Leave Ray; ends it where `start` started it."""
+    ray.shutdown()

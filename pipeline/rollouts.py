@@ -1,0 +1,262 @@
+"""Simulating many worlds at once, on the actors of a Ray cluster.
+
+An actor is `roll_here` and nothing more; the pool hands out jobs, notices what died or hangs, and tries again. A job is
+a pure function of its rows, so trying again is harmless. One bad world costs one rollout: a job that failed twice is
+cut into single rows, and a row that still fails is recorded as failed, with the cause.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import ray
+from ray.actor import ActorHandle
+
+from pipeline import plugins
+from pipeline.config import Plugin
+from pipeline.roll import Ask, Rolled, failure, join, roll_here
+
+IN_FLIGHT = 2  # jobs per actor: one at work and one waiting, so that an actor never idles between two
+ATTEMPTS = 2  # of a job as a whole; then its rows are tried one by one
+
+
+@dataclass
+class Job:
+    """Rows to simulate together, and what becomes of them.
+
+    Attributes:
+        key: Names the job to whoever submitted it.
+        unit: (B, D) float32.
+        seeds: (B,) int64.
+        ask: What to compute of each clip.
+        film: Whether people will see these worlds.
+        urgent: Goes before jobs that are not: somebody waits for it.
+    """
+
+    key: Hashable
+    unit: np.ndarray
+    seeds: np.ndarray
+    ask: Ask
+    film: bool = False
+    urgent: bool = False
+
+
+@dataclass
+class _Piece:
+    """Some rows of a job, on their way."""
+
+    job: Job
+    rows: slice
+    attempt: int = 0
+    started: float = 0.0
+    actor: ActorHandle = None
+
+
+@dataclass
+class _Progress:
+    """What has come back of a job so far, by first row."""
+
+    job: Job
+    done: dict[int, Rolled] = field(default_factory=dict)
+
+    def complete(self) -> bool:
+        return sum(len(rolled.status) for rolled in self.done.values()) == len(self.job.seeds)
+
+    def result(self) -> Rolled:
+        return join([self.done[start] for start in sorted(self.done)], self.job.ask)
+
+
+class _Simulator:
+    """One process of the pool."""
+
+    def __init__(self, sim: Plugin) -> None:
+        import torch
+
+        torch.set_num_threads(1)
+        os.nice(5)  # people first: the page and the training jobs share these cores
+        self._roll = roll_here(plugins.load("sims", sim.name, sim.options))
+
+    def ready(self) -> int:
+        """The process id, once the simulation is loaded."""
+        return os.getpid()
+
+    def roll(self, unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool) -> Rolled:
+        """Simulate rows. Ray hands out read-only arrays, torch wants to own them."""
+        return self._roll(unit.copy(), seeds.copy(), ask, film)
+
+
+class Pool:
+    """A bounded pool of simulators that survives the death of any of them.
+
+    Args:
+        sim: What to simulate.
+        size: How many simulators to ask for; those that the cluster cannot place wait without harm.
+        cpus: CPU tickets of each.
+        timeout: Seconds that one job may take.
+        event: Told about deaths and retries, in words.
+    """
+
+    def __init__(
+        self, sim: Plugin, *, size: int, cpus: float, timeout: float, event: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._make = ray.remote(num_cpus=cpus, max_restarts=0)(_Simulator).remote
+        self._sim, self._timeout, self._event = sim, timeout, event
+        self._starting: dict[ray.ObjectRef, ActorHandle] = {}
+        self._load: dict[ActorHandle, int] = {}
+        self._waiting: deque[_Piece] = deque()
+        self._flying: dict[ray.ObjectRef, _Piece] = {}
+        self._jobs: dict[Hashable, _Progress] = {}
+        self.size = 0
+        self.grow(size)
+
+    def grow(self, size: int) -> None:
+        """Ask for simulators until there are `size`."""
+        for _ in range(self.size, size):
+            self._start()
+        self.size = max(self.size, size)
+
+    def _start(self) -> None:
+        actor = self._make(self._sim)
+        self._starting[actor.ready.remote()] = actor
+
+    @property
+    def ready(self) -> int:
+        """How many simulators are up."""
+        return len(self._load)
+
+    @property
+    def keys(self) -> set[Hashable]:
+        """The jobs that are waiting or at work."""
+        return set(self._jobs)
+
+    @property
+    def free(self) -> int:
+        """How many more pieces the simulators would take at once."""
+        return max(0, IN_FLIGHT * max(1, len(self._load)) - len(self._flying) - len(self._waiting))
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. A key that is already on its way is not queued again."""
+        if job.key in self._jobs:
+            return
+        self._jobs[job.key] = _Progress(job)
+        piece = _Piece(job, slice(0, len(job.seeds)))
+        if job.urgent:
+            self._waiting.appendleft(piece)
+        else:
+            self._waiting.append(piece)
+
+    def collect(self, timeout: float) -> list[tuple[Job, Rolled]]:
+        """Jobs that were completed, after at most `timeout` seconds."""
+        self._dispatch()
+        refs = [*self._flying, *self._starting]
+        if not refs:
+            time.sleep(timeout)
+            return []
+        ready, _ = ray.wait(refs, num_returns=1, timeout=timeout)
+        more, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+        arrived = {*ready, *more}
+        for ref in arrived & self._starting.keys():
+            self._started(ref)
+        for ref in [ref for ref in self._flying if ref in arrived]:  # in the order in which they were handed out
+            self._landed(ref)
+        self._end_overdue()
+        self._dispatch()
+        return self._completed()
+
+    def __call__(self, unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool = False) -> Rolled:
+        """Simulate rows and wait for them: the `Roll` of evaluations. Nothing else may be on its way."""
+        chunk = 25
+        for start in range(0, len(seeds), chunk):
+            rows = slice(start, start + chunk)
+            self.submit(Job(start, unit[rows], seeds[rows], ask, film))
+        done: dict[Hashable, Rolled] = {}
+        while self._jobs:
+            done |= {job.key: rolled for job, rolled in self.collect(1.0)}
+        return join([done[start] for start in range(0, len(seeds), chunk)], ask)
+
+    def close(self) -> None:
+        """End all simulators."""
+        for actor in [*self._load, *self._starting.values()]:
+            ray.kill(actor)
+        self._load.clear()
+        self._starting.clear()
+
+    def _dispatch(self) -> None:
+        while self._waiting and self._load:
+            actor = min(self._load, key=self._load.__getitem__)
+            if self._load[actor] >= IN_FLIGHT:
+                return
+            piece = self._waiting.popleft()
+            job, rows = piece.job, piece.rows
+            ref = actor.roll.remote(job.unit[rows], job.seeds[rows], job.ask, job.film)
+            piece.actor, piece.started = actor, time.monotonic()
+            self._load[actor] += 1
+            self._flying[ref] = piece
+
+    def _started(self, ref: ray.ObjectRef) -> None:
+        actor = self._starting.pop(ref)
+        try:
+            ray.get(ref)
+        except ray.exceptions.RayActorError as error:
+            self._event(f"a simulator did not start: {_cause(error)}")
+            time.sleep(1.0)  # a broken installation must not turn into a storm of processes
+            self._start()
+        else:
+            self._load[actor] = 0
+
+    def _landed(self, ref: ray.ObjectRef) -> None:
+        piece = self._flying.get(ref)
+        if piece is None:  # it was behind one that took its simulator along
+            return
+        try:
+            rolled = ray.get(ref)
+        except ray.exceptions.RayActorError as error:
+            self._bury(piece.actor, f"a simulator died: {_cause(error)}")
+            return
+        except ray.exceptions.RayError as error:
+            self._again(piece, _cause(error))
+        else:
+            self._jobs[piece.job.key].done[piece.rows.start] = rolled
+        del self._flying[ref]
+        self._load[piece.actor] -= 1
+
+    def _bury(self, actor: ActorHandle, why: str) -> None:
+        """Replace a simulator; the oldest of its pieces was at work and is to blame, the others only waited."""
+        del self._load[actor]
+        self._event(why)
+        self._start()
+        mine = [ref for ref, piece in self._flying.items() if piece.actor == actor]
+        guilty, *waiting = [self._flying.pop(ref) for ref in mine]
+        self._again(guilty, why)
+        self._waiting.extendleft(waiting)
+
+    def _again(self, piece: _Piece, why: str) -> None:
+        rows, attempt = piece.rows, piece.attempt + 1
+        single = rows.stop - rows.start == 1
+        if attempt < ATTEMPTS:
+            self._waiting.appendleft(_Piece(piece.job, rows, attempt))
+        elif single:
+            self._jobs[piece.job.key].done[rows.start] = failure(why)
+        else:
+            self._waiting.extendleft(_Piece(piece.job, slice(row, row + 1), 1) for row in range(rows.start, rows.stop))
+
+    def _end_overdue(self) -> None:
+        # a piece waits for the ones before it, so it may take as many times as long
+        latest = time.monotonic() - self._timeout * IN_FLIGHT
+        late = {piece.actor for piece in self._flying.values() if piece.started < latest}
+        for actor in late:
+            ray.kill(actor)
+            self._bury(actor, f"a simulator hung for more than {self._timeout:g} s and was ended")
+
+    def _completed(self) -> list[tuple[Job, Rolled]]:
+        finished = [key for key, progress in self._jobs.items() if progress.complete()]
+        return [(progress.job, progress.result()) for progress in map(self._jobs.pop, finished)]
+
+
+def _cause(error: Exception) -> str:
+    """The last line of what Ray tells about an error, which is where the reason stands."""
+    lines: Iterable[str] = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return list(lines)[-1][:300] if lines else type(error).__name__
