@@ -10,15 +10,13 @@ quarantine/             damaged files, each with a note that says why
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import re
 import secrets
-import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -29,11 +27,12 @@ import numpy as np
 from pipeline import config as configs
 from pipeline import plugins
 from pipeline.config import Config
-from pipeline.rows import EmbeddingTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
+from pipeline.roles import Claim, RoleTakenError, held
+from pipeline.rows import EmbeddingTable, EventTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
 from pipeline.store import KeyTakenError, Store, StoreError
 from pipeline.tables import Columns, DamagedError, Table, kinds
 
-Role: TypeAlias = Literal["page", "train"]
+Role: TypeAlias = Literal["page", "train", "rewardor", "generator"]
 T = TypeVar("T")
 
 
@@ -69,6 +68,7 @@ class Profile:
         )
         self._films = self._table("films/", kinds(FilmTable) | {"id": "text", "time": "float"})
         self._labels = self._table("labels/", kinds(LabelTable))
+        self._events = self._table("events/", kinds(EventTable) | {"id": "text"})
         self._embeddings: dict[str, Table] = {}
 
     def __reduce__(self) -> tuple[Callable[..., "Profile"], tuple[Path, str, Config]]:
@@ -134,7 +134,7 @@ class Profile:
 
     def rollouts(self) -> RolloutTable:
         """All worlds, in order of block and position: the order does not depend on who finished first."""
-        return self._view("rollouts", self._rollouts.read(), lambda rows: _select(RolloutTable, rows, _by_block(rows)))
+        return self._view("rollouts", self._rollouts.read(), lambda rows: RolloutTable.of(rows).where(_by_block(rows)))
 
     def add_rollouts(self, table: RolloutTable) -> None:
         """Add worlds, the rows of a block in its order; those that are there already are left out."""
@@ -142,7 +142,7 @@ class Profile:
         _, starts = np.unique(table.block, return_inverse=True)
         position = np.array([int((starts[:row] == starts[row]).sum()) for row in range(len(starts))], np.int64)
         extra = {"position": position, "sim": [sim] * len(starts), "version": [version] * len(starts)}
-        self._rollouts.append(_columns(table) | extra)
+        self._rollouts.append(table.columns() | extra)
 
     @cached_property
     def _sim(self) -> tuple[str, int]:
@@ -154,7 +154,7 @@ class Profile:
     def embeddings(self, embedder: str, version: int) -> EmbeddingTable:
         """What a Rewardor keeps of clips, in the order in which they came; (0, 0) values if there are none."""
         table = self._embedding_table(embedder, version)
-        return self._view(("embeddings", embedder, version), table.read(), lambda rows: _select(EmbeddingTable, rows))
+        return self._view(("embeddings", embedder, version), table.read(), EmbeddingTable.of)
 
     def add_embeddings(self, embedder: str, version: int, table: EmbeddingTable) -> None:
         """Add what a Rewardor keeps of clips; repeated pairs of rollout and source are left out.
@@ -169,11 +169,11 @@ class Profile:
                 f"{table.values.shape[1]}: an embedding that changed needs a new version"
             )
         ids = [f"{rollout}-{source}" for rollout, source in zip(table.rollout, table.source, strict=True)]
-        self._embedding_table(embedder, version).append(_columns(table) | {"id": ids})
+        self._embedding_table(embedder, version).append(table.columns() | {"id": ids})
 
     def films(self) -> FilmTable:
         """All films, in the order in which they came."""
-        return self._view("films", self._films.read(), lambda rows: _select(FilmTable, rows))
+        return self._view("films", self._films.read(), FilmTable.of)
 
     def add_film(self, rollout: str, mp4: bytes, source: str, frames: int, fps: float, size: int) -> str:
         """Add a film of a world; returns its file name, made from its content. Other fields as in `FilmTable`."""
@@ -210,11 +210,11 @@ class Profile:
 
     def label_events(self) -> LabelTable:
         """Everything that labelers did, in order of sequence."""
-        return self._view("events", self._labels.read(), lambda rows: _select(LabelTable, rows))
+        return self._view("events", self._labels.read(), LabelTable.of)
 
     def labels(self) -> LabelTable:
         """The votes that count: one per id, those that were undone left out, in order of sequence."""
-        return self._view("labels", self._labels.read(), lambda rows: _select(LabelTable, rows, _effective(rows)))
+        return self._view("labels", self._labels.read(), lambda rows: LabelTable.of(rows).where(_effective(rows)))
 
     def add_votes(self, votes: Sequence[Vote]) -> list[bool]:
         """Add votes for good; returns which were there already. A vote that was undone stays undone.
@@ -223,7 +223,7 @@ class Profile:
             StoreError: None was saved.
         """
         names = [each.name for each in fields(Vote)]
-        columns: dict[str, list[Any]] = {name: [getattr(vote, name) for vote in votes] for name in names}
+        columns = {name: [getattr(vote, name) for vote in votes] for name in names}
         columns |= {"event": ["vote"] * len(votes), "target": [""] * len(votes)}
         return (~self._labels.append(columns)).tolist() if votes else []
 
@@ -239,7 +239,7 @@ class Profile:
         if not len(rows):
             raise ProfileError(f"no vote {label_id!r}")
         now = {"id": f"undo-{label_id}", "event": "undo", "target": label_id, "labeler": labeler, "time": time.time()}
-        row = {name: values[rows[0]] for name, values in _columns(events).items()} | now
+        row = {name: values[rows[0]] for name, values in events.columns().items()} | now
         self._labels.append({name: [value] for name, value in row.items()})
 
     # -- what people keep ---------------------------------------------------------------------------------------------
@@ -263,37 +263,42 @@ class Profile:
 
     # -- who does what ------------------------------------------------------------------------------------------------
 
-    def paused(self) -> frozenset[str]:
-        """Who is to do nothing for now."""
-        return frozenset(key.removeprefix("paused/") for key in self.store.list("paused/"))
+    def paused(self, who: str) -> bool:
+        """Whether somebody, such as "rewardor", is to do nothing for now."""
+        return self.store.exists(f"paused/{who}")
 
     def pause(self, who: str) -> None:
-        """Ask somebody, such as "train", to do nothing for now: a file, so that it outlives whoever asked."""
+        """Ask somebody to do nothing for now: a file, so that it outlives whoever asked."""
         self.store.put(f"paused/{who}", b"")
 
     def resume(self, who: str) -> None:
         """Ask somebody to go on."""
         self.store.delete(f"paused/{who}")
 
-    @contextlib.contextmanager
-    def claim(self, role: Role) -> Iterator[None]:
-        """Hold a role until the block ends or the process dies. It saves work twice done, not data: these need no lock.
+    def claim(self, role: Role) -> Claim:
+        """A role, to be held in a `with` block, or until it is released or the process dies.
 
         Raises:
             ProfileBusyError: Somebody else holds it.
         """
-        path = self.path / f"{role}.lock"
-        with path.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ProfileBusyError(f'profile "{self.name}": {role} is running already, {_holder(path)}') from None
-            except OSError:
-                pass  # a network folder without locks
-            file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-            file.flush()
-            yield
+        try:
+            return Claim(self.path / f"{role}.lock")
+        except RoleTakenError as error:
+            raise ProfileBusyError(f'profile "{self.name}": the role "{role}" is held {error}') from None
+
+    def held(self, role: Role) -> bool:
+        """Whether a process, this one included, holds a role."""
+        return held(self.path / f"{role}.lock")
+
+    def event(self, kind: str, text: str) -> None:
+        """Write down that something happened, such as an "error"; on a full disk it is not worth another one."""
+        row = {"id": uuid.uuid4().hex, "kind": kind, "text": text, "time": time.time()}
+        with contextlib.suppress(StoreError):
+            self._events.append({name: [value] for name, value in row.items()})
+
+    def events(self) -> EventTable:
+        """What happened, in order."""
+        return self._view("happened", self._events.read(), EventTable.of)
 
     # -- upkeep -------------------------------------------------------------------------------------------------------
 
@@ -301,7 +306,7 @@ class Profile:
         """Merge small parts where there are many; loses nothing, whoever reads and writes meanwhile."""
         folders = [key for key in self.store.list("embeddings/") if key.endswith("/")]
         embeddings = [self._embeddings.setdefault(folder, self._embedding_folder(folder)) for folder in folders]
-        for table in (self._labels, self._rollouts, self._films, *embeddings):
+        for table in (self._labels, self._rollouts, self._films, self._events, *embeddings):
             table.compact(grace_s=grace_s)
 
     def problems(self) -> list[str]:
@@ -349,17 +354,6 @@ def listing(root: Path | str) -> list[str]:
     return sorted(path.parent.name for path in Path(root).glob("*/profile.toml"))
 
 
-def _select(row_type: type[T], rows: Columns, order: np.ndarray | None = None) -> T:
-    columns = {each.name: rows[each.name] for each in fields(row_type)}  # type: ignore[arg-type]
-    if order is not None:
-        columns = {name: values[order] for name, values in columns.items()}
-    return row_type(**columns)
-
-
-def _columns(table: Any) -> dict[str, np.ndarray]:
-    return {each.name: getattr(table, each.name) for each in fields(table)}
-
-
 def _by_block(rows: Columns) -> np.ndarray:
     """Rows in order of (block, position, id): two writers of one block agree on the order."""
     return np.lexsort((rows["id"], rows["position"], rows["block"]))
@@ -374,11 +368,3 @@ def _effective(rows: Columns) -> np.ndarray:
 
 def _hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def _holder(path: Path) -> str:
-    try:
-        note = json.loads(path.read_text())
-        return f"as process {note['pid']} on {note['host']}"
-    except (OSError, ValueError, KeyError):
-        return "in another process"

@@ -1,17 +1,37 @@
 """What the tables of a profile hold: one class per table, one array per column."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
 
 from pipeline.tables import Floats, Ints, Rows, Texts
 
 ANSWERS = ("left", "right", "tie", "neither", "skip")
 
 
+class Snapshot:
+    """A table as it was at one moment: a frozen dataclass of columns, equally long. Nobody changes their values."""
+
+    @classmethod
+    def of(cls, columns: Mapping[str, np.ndarray]) -> Self:
+        """A table made of some of these columns."""
+        return cls(**{each.name: columns[each.name] for each in fields(cls)})  # type: ignore[arg-type]
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+
+    def where(self, rows: np.ndarray) -> Self:
+        """Some rows: those where a (B,) bool is true, or those that integers number, in that order."""
+        return self.of({name: values[rows] for name, values in self.columns().items()})
+
+
 @dataclass(frozen=True)
-class RolloutTable:
+class RolloutTable(Snapshot):
     """Simulated worlds, in order of block and of position in it.
 
     Attributes:
@@ -38,7 +58,7 @@ class RolloutTable:
 
 
 @dataclass(frozen=True)
-class EmbeddingTable:
+class EmbeddingTable(Snapshot):
     """What a Rewardor keeps of clips.
 
     Attributes:
@@ -53,7 +73,7 @@ class EmbeddingTable:
 
 
 @dataclass(frozen=True)
-class FilmTable:
+class FilmTable(Snapshot):
     """Films that people see.
 
     Attributes:
@@ -71,6 +91,21 @@ class FilmTable:
     frames: Ints
     fps: Floats
     size: Ints
+
+
+@dataclass(frozen=True)
+class EventTable(Snapshot):
+    """What happened, for people who want to know why.
+
+    Attributes:
+        kind: (B,) one word, such as error.
+        text: (B,) a line.
+        time: (B,) seconds since 1970.
+    """
+
+    kind: Texts
+    text: Texts
+    time: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +139,7 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class LabelTable:
+class LabelTable(Snapshot):
     """What people answered, in order of sequence.
 
     Attributes:

@@ -1,0 +1,81 @@
+"""Who does what in a profile: at most one process per role. This saves double work, not data: data need no lock."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import IO
+
+_PATIENCE_S = 0.2
+"""How long to wait for a role: `held` takes it too, for a moment, to see whether it can be had."""
+
+
+class RoleTakenError(Exception):
+    """Raised when another process has a role; its text says which."""
+
+
+class Claim:
+    """A role, held until it is released or the process dies, however it dies.
+
+    Args:
+        path: The role's lock file, made if need be.
+
+    Raises:
+        RoleTakenError: Somebody else holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = _open(path)
+        give_up = time.monotonic() + _PATIENCE_S
+        while not _lock(self._file):
+            if time.monotonic() > give_up:
+                holder = _holder(self._file)
+                self._file.close()
+                raise RoleTakenError(holder)
+            time.sleep(_PATIENCE_S / 10)
+        self._file.truncate(0)
+        self._file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let somebody else have it. Twice is fine."""
+        self._file.close()
+
+    def __enter__(self) -> "Claim":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def held(path: Path) -> bool:
+    """Whether a process, this one included, holds the role of a lock file."""
+    if not path.exists():
+        return False
+    with _open(path) as file:
+        return not _lock(file)
+
+
+def _open(path: Path) -> IO[str]:
+    return path.open("a+")  # closed on exec, so that programs started from here do not inherit the role
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a network folder without locks
+    return True
+
+
+def _holder(file: IO[str]) -> str:
+    try:
+        file.seek(0)
+        note = json.loads(file.read())
+        return f"by process {note['pid']} on {note['host']}"
+    except (ValueError, KeyError, TypeError):
+        return "by another process"
