@@ -141,7 +141,7 @@ class Profile:
         sim, version = self._sim
         _, starts = np.unique(table.block, return_inverse=True)
         position = np.array([int((starts[:row] == starts[row]).sum()) for row in range(len(starts))], np.int64)
-        extra = {"position": position, "sim": [sim] * len(starts), "version": [version] * len(starts)}
+        extra: dict[str, Any] = {"position": position, "sim": [sim] * len(starts), "version": [version] * len(starts)}
         self._rollouts.append(table.columns() | extra)
 
     @cached_property

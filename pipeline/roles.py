@@ -44,9 +44,11 @@ class Claim:
         self._file.close()
 
     def __enter__(self) -> "Claim":
+        """The role itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Release it."""
         self.release()
 
 
