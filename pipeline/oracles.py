@@ -1,0 +1,249 @@
+"""Programs that label: four tastes, and the teacher that answers as noisily as a person.
+
+An oracle is a frozen dataclass with `utility`. It sees what people see, a clip, and judges it with code of its own:
+nothing here is shared with `models/`, so that a Rewardor cannot be right by construction. Utilities have no unit;
+`Teacher` standardises them. Each is a smooth number rather than a verdict: two worlds should hardly ever tie.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+from scipy.optimize import brentq
+from torch import Tensor
+
+from models import Answer
+from pipeline import blobs
+
+Light: TypeAlias = NDArray[np.float32]
+"""The brightness (T, H, W) of a clip, in [0, 1]."""
+
+
+class Oracle(Protocol):
+    """A taste. It pickles, for it travels to where clips are made."""
+
+    def utility(self, clip: Tensor) -> Tensor:
+        """How much this oracle likes each of the clips (B, T, H, W, 3) uint8: (B, 1) float32."""
+
+
+def _each(judge: Callable[[Light], float], clip: Tensor) -> Tensor:
+    """The verdicts (B, 1) on the brightness of clips (B, T, H, W, 3)."""
+    values = [judge(_brightness(frames)) for frames in clip.cpu().numpy()]
+    return torch.tensor(values, dtype=torch.float32).reshape(-1, 1)
+
+
+def _brightness(frames: NDArray[np.uint8]) -> Light:
+    """The mean of the channels: in the color maps of this project it rises with what it stands for."""
+    red, green, blue = (frames[..., channel].astype(np.float32) for channel in range(3))
+    return (red + green + blue) / np.float32(3 * 255)
+
+
+def _pool(light: Light, factor: int) -> Light:
+    """Means over squares of `factor` pixels: (T, H / factor, W / factor)."""
+    T, H, W = light.shape
+    return light.reshape(T, H // factor, factor, W // factor, factor).mean((2, 4))
+
+
+@dataclass(frozen=True)
+class Movers:
+    """Likes compact creatures that travel and stay whole, and room around them.
+
+    Attributes:
+        threshold: Brightness, after blurring, from which a pixel belongs to a creature.
+        lag: Frames between departure and arrival. Wobbling on the spot gets nowhere in so long a time.
+    """
+
+    threshold: float = 0.08
+    lag: int = 5
+
+    def utility(self, clip: Tensor) -> Tensor:
+        """Free room, and how far creatures get in the second half of the clip, in their diameters: (B, 1)."""
+        return _each(self._judge, clip)
+
+    def _judge(self, light: Light) -> float:
+        # Blurred, a body is one blob, whatever the texture inside it.
+        body = ndimage.uniform_filter(_pool(light[len(light) // 2 :], 2), (0, 3, 3), mode="wrap")
+        room = np.exp(-body[::4] / 0.15).mean()
+        frames = blobs.find(body, self.threshold)
+        return float(room + 2 * np.tanh(self._travel(frames, body.shape[1:])))
+
+    def _travel(self, frames: list[blobs.Blobs], world: Sequence[int]) -> float:
+        """Mean way of a unit of mass, in diameters of its blob; who is lost or walks at random gets nowhere."""
+        total, mass = 0.0, 1e-9
+        for start in range(0, len(frames) - self.lag, 2):
+            here = frames[start]
+            way, path = blobs.travel(frames[start : start + self.lag + 1], world)
+            net = np.hypot(way[:, 0], way[:, 1])
+            straight = net / (path + 1e-9)
+            total += float((net * straight**2 * here.compact * here.mass / np.sqrt(here.area)).sum())
+            mass += float(here.mass.sum())
+        return total / mass
+
+
+@dataclass(frozen=True)
+class EdgeOfChaos:
+    """Likes worlds that keep changing, neither still nor boiling, and whose changes hang together.
+
+    Attributes:
+        activity: The change per frame that is liked best, as a mean over pixels.
+        structure: Weight of how much better than shuffled ones the changes compress.
+    """
+
+    activity: float = 0.03
+    structure: float = 4.0
+
+    def utility(self, clip: Tensor) -> Tensor:
+        """Closeness of the activity to the best one on a log scale, plus the structure of the changes: (B, 1)."""
+        return _each(self._judge, clip)
+
+    def _judge(self, light: Light) -> float:
+        change = np.abs(np.diff(_pool(light[len(light) // 2 :], 2), axis=0))
+        level = np.minimum(change * 32, 15).astype(np.uint8)
+        shuffled = np.random.default_rng(0).permutation(level.ravel())
+        ratio = len(zlib.compress(level.tobytes(), 1)) / len(zlib.compress(shuffled.tobytes(), 1))
+        away = np.log((change.mean() + 1e-4) / self.activity) / 2
+        return float(self.structure * (1 - ratio) - away**2)
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Likes patterns that a mirror or a quarter turn maps onto themselves, wherever the axis lies."""
+
+    def utility(self, clip: Tensor) -> Tensor:
+        """The correlation of frames with their best image, in the second half of the clip: (B, 1)."""
+        return _each(self._judge, clip)
+
+    def _judge(self, light: Light) -> float:
+        frames = light[len(light) // 2 :: 4]
+        frames = frames - frames.mean((1, 2), keepdims=True)
+        spectrum, power = fft.rfft2(frames), (frames**2).sum((1, 2)) + 1e-6
+        turned = frames.transpose(0, 2, 1)
+        images = frames[:, ::-1], frames[:, :, ::-1], turned, turned[:, ::-1]
+        # The peak of the cross-correlation finds the axis; on a torus each shift of it is as good.
+        peaks = [fft.irfft2(spectrum * fft.rfft2(image).conj()).max((1, 2)) for image in images]
+        return float((np.max(peaks, 0) / power).mean())
+
+
+@dataclass(frozen=True)
+class Pulsation:
+    """Likes worlds that swell and shrink as one, again and again, without dying down.
+
+    Attributes:
+        lit: Brightness from which a pixel counts as lit.
+    """
+
+    lit: float = 0.15
+
+    def utility(self, clip: Tensor) -> Tensor:
+        """How strongly the whole oscillates in the last three quarters of the clip, on a log scale: (B, 1)."""
+        return _each(self._judge, clip)
+
+    def _judge(self, light: Light) -> float:
+        late = light[len(light) // 4 :]
+        # Brightness, its square and the lit area belong to the whole: what merely moves leaves them alone.
+        whole = np.stack([late.mean((1, 2)), (late**2).mean((1, 2)), (late > self.lit).mean((1, 2))], 1)
+        return float(np.log(_rhythm(whole / (whole.mean(0) + 1e-6)) + 1e-3))
+
+
+def _rhythm(series: NDArray[np.floating]) -> float:
+    """Strength of the strongest sustained oscillation that series (T, N) share: 0 if they drift or stand still."""
+    T = len(series)
+    drift, _ = np.linalg.qr(np.vander(np.linspace(-1, 1, T), 4))
+    wave = series - drift @ (drift.T @ series)
+    power = (np.abs(np.fft.rfft(wave * np.hanning(T)[:, None], axis=0)) ** 2).sum(1)
+    peak = np.convolve(power, np.ones(3), "same").max() / (power.sum() + 1e-12)
+    return float(peak * min(wave[: T // 2].std(), wave[T // 2 :].std()))
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Turns utilities into answers as a person would give them: mostly right where the difference is large.
+
+    The better world wins with probability sigmoid(beta * difference), the difference in standard deviations (Bradley
+    and Terry, 1952); then flips. The noise of a pair belongs to the pair and the seed, so answers depend neither on the
+    order of questions nor on which world was shown left.
+
+    Attributes:
+        center: Mean utility of alive prior worlds.
+        scale: Their standard deviation.
+        beta: How well differences are seen.
+        same: Differences below this, in standard deviations, are ties.
+        dull: Where both utilities are below this, in standard deviations, the pair is skipped.
+        flip: Probability that the answer is turned around, however clear the pair.
+        seed: Fixes the noise.
+    """
+
+    center: float
+    scale: float
+    beta: float
+    same: float = 0.0
+    dull: float = -np.inf
+    flip: float = 0.0
+    seed: int = 0
+
+    @classmethod
+    def calibrated(
+        cls,
+        prior: NDArray[np.floating],
+        *,
+        seed: int = 0,
+        consistency: float = 0.87,
+        ties: float = 0.1,
+        skips: float = 0.03,
+        flip: float = 0.0,
+    ) -> "Teacher":
+        """A teacher with the given rates on random pairs of alive prior worlds.
+
+        Args:
+            prior: Their utilities (N,), at least 2 different ones.
+            seed: Fixes the noise.
+            consistency: Share of pairs that are no ties in which the better world wins, before flips.
+            ties: Share of pairs that are ties.
+            skips: Share of pairs that are skipped because both worlds are dull.
+            flip: See the class.
+
+        Raises:
+            ValueError: The utilities are all the same, or a rate is impossible.
+        """
+        if not (0.5 <= consistency < 1 and 0 <= ties < 1 and 0 <= skips < 1 and 0 <= flip <= 1):
+            raise ValueError(f"rates out of range: {consistency=} {ties=} {skips=} {flip=}")
+        z = np.asarray(prior, np.float64)
+        center, scale = float(z.mean()), float(z.std())
+        if not scale > 0:
+            raise ValueError("the prior's utilities are all the same: nothing to have a taste about")
+        z = (z - center) / scale
+        left, right = np.random.default_rng(0).integers(len(z), size=(2, 20_000))
+        gap = np.abs(z[left] - z[right])[left != right]
+        same = float(np.quantile(gap, ties)) if ties else 0.0
+        clear = gap[gap > same]
+        # A share of pairs has both worlds below the quantile whose square it is.
+        dull = float(np.quantile(z, np.sqrt(skips))) if skips else -np.inf
+
+        def excess(beta: float) -> float:
+            return float((1 / (1 + np.exp(-beta * clear))).mean()) - consistency
+
+        beta = float(brentq(excess, 0, 1e4)) if excess(1e4) > 0 else 1e4
+        return cls(center, scale, beta, same, dull, flip, seed)
+
+    def answer(self, left: float, right: float, left_id: str, right_id: str) -> Answer:
+        """The answer to one pair, given the utilities and the names of the two worlds."""
+        a, b = (left - self.center) / self.scale, (right - self.center) / self.scale
+        if max(a, b) < self.dull:
+            return "skip"
+        if abs(a - b) < self.same:
+            return "tie"
+        if left_id > right_id:
+            return "right" if self._first_wins(b - a, right_id, left_id) else "left"
+        return "left" if self._first_wins(a - b, left_id, right_id) else "right"
+
+    def _first_wins(self, difference: float, first: str, second: str) -> bool:
+        digest = blake2b(f"{self.seed}/{first}/{second}".encode(), digest_size=16).digest()
+        luck, slip = (int.from_bytes(half, "little") / 2**64 for half in (digest[:8], digest[8:]))
+        wins = luck < 1 / (1 + np.exp(-np.clip(self.beta * difference, -500, 500)))
+        return bool(wins != (slip < self.flip))

@@ -1,0 +1,218 @@
+"""Which two worlds to compare next.
+
+The first pairs are random. From then on each pair comes from one of four rules, drawn in fixed shares:
+
+    best      mutual information [1] times the chance that one of the two is among the best: what a Generator needs
+    learn     mutual information alone: what the Rewardor as a whole needs
+    duel      the favorites of two members of the ensemble [2]: finds the very best
+    random    any two worlds: the honest sample on which statistics may be computed
+
+Everything is a function of arrays and a seed. A world that is not eligible (dead, say) is never offered, and no pair
+twice. The rules leave alone the worlds that are with a labeler right now: what they would tell is on its way.
+
+[1] N. Houlsby et al. Bayesian active learning for classification and preference learning, 2011.
+[2] Y. Yue, T. Joachims. Beat the mean bandit, 2011; D. Russo. Simple Bayesian algorithms for best-arm identification.
+
+Shapes: B worlds, M members, N candidates, P pairs of candidates.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, xlogy
+
+How: TypeAlias = Literal["best", "learn", "duel", "random"]
+Array: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = NDArray[np.int64]
+
+SHARES: dict[How, float] = {"best": 0.4, "learn": 0.25, "duel": 0.2, "random": 0.15}
+
+WARM_UP = 25
+"""Random pairs before there is a Rewardor worth asking."""
+
+BEST, NEWEST, OTHERS = 40, 60, 25
+"""Candidates: the best by mean reward, the last born, and any others."""
+
+ELITE = 0.8
+"""Quantile of the candidates' mean rewards above which a world counts as one of the best."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A pair to show.
+
+    Attributes:
+        left: Row of the world on the left.
+        right: Row of the other one. Sides are random.
+        how: The rule that chose the pair.
+        probability: The chance, over all rules and given the candidates, that the draw took this pair.
+    """
+
+    left: int
+    right: int
+    how: How
+    probability: float
+
+
+def choose(
+    n: int,
+    *,
+    eligible: NDArray[np.bool_],
+    reward: NDArray[np.floating] | None,
+    answered: Iterable[Sequence[int]] = (),
+    pending: Iterable[Sequence[int]] = (),
+    seed: int,
+) -> list[Choice]:
+    """The next pairs; fewer than `n` where there are no more.
+
+    Args:
+        n: How many.
+        eligible: (B,) bool, which worlds may be shown, in the order of their birth.
+        reward: (B, M) by the newest Rewardor; rows that are not eligible may hold anything. None before the first.
+        answered: Pairs of rows that have been answered, sides in any order.
+        pending: Pairs that are with labelers now.
+        seed: Fixes sides, rules and random draws.
+    """
+    draw = np.random.default_rng(seed)
+    worlds, pending = np.flatnonzero(eligible), list(pending)
+    pool = _Pool(worlds, (*answered, *pending))
+    candidates = None
+    if reward is not None and len(worlds) > 1:
+        candidates = _Candidates(worlds, np.asarray(reward, np.float64), pool.taken, draw)
+        candidates.leave_alone([row for pair in pending for row in pair])
+    chosen: list[Choice] = []
+    while len(chosen) < n and pool.left:
+        choice = _draw_one(pool, candidates if len(pool.taken) >= WARM_UP else None, draw)
+        pool.take(choice.left, choice.right)
+        if candidates:
+            candidates.leave_alone([choice.left, choice.right])
+        chosen.append(choice)
+    return chosen
+
+
+def _draw_one(pool: "_Pool", candidates: "_Candidates | None", draw: np.random.Generator) -> Choice:
+    """One pair: a rule, a pair by this rule, and sides."""
+    odds = candidates.odds() if candidates else {}
+    rules: list[How] = [*odds, "random"]
+    total = sum(SHARES[rule] for rule in rules)
+    how = rules[draw.choice(len(rules), p=[SHARES[rule] / total for rule in rules])]
+    probability = SHARES["random"] / total / pool.left
+    if candidates and how != "random":
+        pair = candidates.pairs[draw.choice(len(odds[how]), p=odds[how])]
+    else:
+        pair = pool.random(draw)
+    number = candidates.find(pair) if candidates else None
+    if number is not None:
+        probability += sum(SHARES[rule] / total * odd[number] for rule, odd in odds.items())
+    left, right = draw.permutation(pair).tolist()
+    return Choice(left, right, how, float(probability))
+
+
+def _key(a: int, b: int) -> tuple[int, int]:
+    return (int(a), int(b)) if a < b else (int(b), int(a))
+
+
+class _Pool:
+    """All pairs of the worlds that may be shown, less those that are taken."""
+
+    def __init__(self, worlds: Rows, taken: Iterable[Sequence[int]]) -> None:
+        self.worlds = worlds
+        self.taken = {_key(*pair) for pair in taken}
+        present = set(worlds.tolist())
+        self.left = len(worlds) * (len(worlds) - 1) // 2 - sum(a in present and b in present for a, b in self.taken)
+
+    def take(self, a: int, b: int) -> None:
+        self.taken.add(_key(a, b))
+        self.left -= 1
+
+    def random(self, draw: np.random.Generator) -> Sequence[int]:
+        """One of the pairs that are left, each as likely as the others."""
+        for _ in range(100):
+            pair = _key(*draw.choice(self.worlds, 2, replace=False))
+            if pair not in self.taken:
+                return pair
+        free = [pair for pair in combinations(self.worlds.tolist(), 2) if pair not in self.taken]
+        return free[draw.integers(len(free))]
+
+
+class _Candidates:
+    """The pairs of a few promising worlds, and what each rule thinks of them.
+
+    Attributes:
+        pairs: (P, 2) rows, the smaller first.
+    """
+
+    def __init__(self, worlds: Rows, reward: Array, taken: set[tuple[int, int]], draw: np.random.Generator) -> None:
+        self.rows = _candidates(worlds, reward[worlds].mean(1), draw)
+        self.reward = reward[self.rows]  # (N, M)
+        self.first, self.second = np.triu_indices(len(self.rows), 1)
+        self.pairs = np.stack([self.rows[self.first], self.rows[self.second]], 1)
+        self.new = np.array([_key(*pair) not in taken for pair in self.pairs.tolist()])
+        self.idle = np.ones(len(self.rows), dtype=bool)
+        information = mutual_information(self.reward[self.first] - self.reward[self.second])
+        self.value = {"best": information * self._promise(), "learn": information}
+
+    def _promise(self) -> Array:
+        """The chance (P,) that one of the two, at least, is among the best."""
+        bar = np.quantile(self.reward.mean(1), ELITE)
+        chance = (self.reward > bar).mean(1)
+        return np.maximum(chance[self.first], chance[self.second])
+
+    def leave_alone(self, rows: Sequence[int]) -> None:
+        """No longer offer these worlds."""
+        self.idle &= ~np.isin(self.rows, rows)
+
+    def find(self, pair: Sequence[int]) -> int | None:
+        """The number of a pair, None if it is not one of candidates."""
+        hit = np.flatnonzero((self.pairs == _key(*pair)).all(1))
+        return int(hit[0]) if len(hit) else None
+
+    def odds(self) -> dict[How, Array]:
+        """For each rule that has something to offer, the chance (P,) with which it takes each pair."""
+        free = self.new & self.idle[self.first] & self.idle[self.second]
+        if not free.any():
+            return {}
+        odds: dict[How, Array] = {"best": np.zeros(len(free)), "learn": np.zeros(len(free))}
+        for rule in odds:
+            odds[rule][np.argmax(np.where(free, self.value[rule], -np.inf))] = 1
+        duel = self._duels() * free
+        if duel.any():
+            odds["duel"] = duel / duel.sum()
+        return odds
+
+    def _duels(self) -> Array:
+        """How often (P,) two members have the two worlds as their favorites, the second among what the first left."""
+        reward = np.where(self.idle[:, None], self.reward, -np.inf)
+        order = np.argsort(-reward, axis=0)[:2]  # (2, M)
+        table = np.zeros((len(self.rows), len(self.rows)))
+        for favorite in order[0]:
+            rival = np.where(order[0] == favorite, order[1], order[0])
+            np.add.at(table, (favorite, rival), 1)
+        return (table + table.T)[self.first, self.second]
+
+
+def _candidates(worlds: Rows, mean: Array, draw: np.random.Generator) -> Rows:
+    """Sorted rows (N,) of the best worlds, the newest, and a few others."""
+    best = worlds[np.argsort(-mean, kind="stable")[:BEST]]
+    chosen = np.union1d(best, worlds[-NEWEST:])
+    rest = np.setdiff1d(worlds, chosen)
+    others = draw.choice(rest, min(OTHERS, len(rest)), replace=False)
+    return np.sort(np.concatenate([chosen, others]))
+
+
+def mutual_information(difference: NDArray[np.floating]) -> Array:
+    """Nats that an answer is expected to tell about which member is right, (P,).
+
+    Args:
+        difference: (P, M) of the rewards of two worlds.
+    """
+    p = expit(difference)
+    return _entropy(p.mean(1)) - _entropy(p).mean(1)
+
+
+def _entropy(p: Array) -> Array:
+    return -xlogy(p, p) - xlogy(1 - p, 1 - p)
