@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline import checkpoint
+from pipeline import checkpoint, select
 from pipeline.profile import Profile
+from pipeline.rewards import rewards
 
 READY = 6
 """Pairs that should always be ready to be shown."""
@@ -112,12 +113,12 @@ class Agenda:
             versions = _versions(self._profile)
             with self._lock:  # what a newer Rewardor would choose is better than what nobody has filmed yet
                 self._pairs = [pair for pair in self._pairs if self._ready(pair) or pair.rewardor == versions[0]]
-                missing = AHEAD - len(self._pairs)
-                taken = {pair.key for pair in self._pairs} | set(outstanding)
+                missing, ready = AHEAD - len(self._pairs), any(map(self._ready, self._pairs))
+                pending = {pair.key for pair in self._pairs} | set(outstanding)
+            if not ready:  # somebody may be waiting: films that exist come first
+                self._add(self._choose(1, pending, versions, filmed=True))
             if missing > 0:
-                chosen = self._choose(missing, taken | self._labelled(), versions)
-                with self._lock:
-                    self._pairs += chosen
+                self._add(self._choose(missing, pending, versions))
 
     def look(self) -> None:
         """See which films there are."""
@@ -128,24 +129,32 @@ class Agenda:
     def _ready(self, pair: Pair) -> bool:
         return pair.key <= self._films.keys()
 
-    def _labelled(self) -> set[frozenset[str]]:
-        labels = self._profile.labels()
-        return {frozenset(key) for key in zip(labels.left.tolist(), labels.right.tolist(), strict=True)}
+    def _add(self, pairs: Iterable[Pair]) -> None:
+        with self._lock:
+            known = {pair.key for pair in self._pairs}
+            self._pairs += [pair for pair in pairs if pair.key not in known]
 
-    def _choose(self, count: int, taken: set[frozenset[str]], versions: tuple[int, int]) -> list[Pair]:
-        rollouts = self._profile.rollouts()
-        alive = [world for world in rollouts.id[rollouts.status == "alive"].tolist() if world not in self._hopeless]
-        filmed = [world for world in alive if world in self._films]
-        chosen: list[Pair] = []
-        rng = np.random.default_rng(secrets.randbits(64))
-        for pool in (filmed, alive):
-            for _ in range(4 * count if len(pool) > 1 else 0):
-                left, right = rng.choice(len(pool), 2, replace=False)
-                pair = Pair(pool[left], pool[right], "random", 1.0, *versions)
-                if pair.key not in taken and len(chosen) < count:
-                    taken.add(pair.key)
-                    chosen.append(pair)
-        return chosen
+    def _choose(
+        self, count: int, pending: Collection[frozenset[str]], versions: tuple[int, int], *, filmed: bool = False
+    ) -> list[Pair]:
+        rollouts, labels = self._profile.rollouts(), self._profile.labels()
+        ids = rollouts.id.tolist()
+        rows = {rollout: row for row, rollout in enumerate(ids)}
+        shut = self._hopeless if not filmed else self._hopeless | (rows.keys() - self._films.keys())
+        eligible = (rollouts.status == "alive") & ~np.isin(rollouts.id.astype(str), list(shut))
+        reward = rewards(self._profile, rollouts.id) if versions[0] >= 0 else None
+        if reward is not None:
+            eligible &= np.isfinite(reward).all(1)
+        answered = zip(labels.left.tolist(), labels.right.tolist(), strict=True)
+        chosen = select.choose(
+            count,
+            eligible=eligible,
+            reward=reward,
+            answered=[(rows[a], rows[b]) for a, b in answered if a in rows and b in rows],
+            pending=[tuple(rows[world] for world in pair) for pair in pending if pair <= rows.keys()],
+            seed=secrets.randbits(63),
+        )
+        return [Pair(ids[each.left], ids[each.right], each.how, each.probability, *versions) for each in chosen]
 
 
 def _versions(profile: Profile) -> tuple[int, int]:

@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass
 
 import numpy as np
 
-from models import ANSWERS
 from pipeline import signing
 from pipeline.agenda import Agenda, Pair
-from pipeline.profile import Profile, Vote
+from pipeline.profile import Profile
+from pipeline.rows import ANSWERS, Vote
 
 LEASE_S = 120.0
 """After this long without a sign of life, a pair that was handed out goes to somebody else."""
@@ -135,7 +135,7 @@ class Desk:
 
         Args:
             token: Of the pair that was shown.
-            answer: One of `models.ANSWERS`.
+            answer: One of `rows.ANSWERS`.
             labeler: Who answers: the person to whom the pair was handed.
             response_ms: Time from the first frame to the answer.
             replays: How often the films were started again on purpose.
@@ -143,7 +143,7 @@ class Desk:
         Raises:
             DeskError: The token is not this profile's or not this person's, or there is no such answer.
             TooFastError: This person answers faster than anyone can look.
-            OSError: The disk does not take it: nothing is stored, try again later.
+            StoreError: The disk does not take it; try again later.
         """
         ticket = self._read(token, labeler)
         if answer not in ANSWERS:
@@ -160,7 +160,7 @@ class Desk:
 
         Raises:
             TooFastError: This person undoes too often.
-            OSError: The disk does not take it: the answer still counts.
+            StoreError: The disk does not take it: the answer still counts.
         """
         self._limits.spend(labeler, "vote")
         labels = self._profile.labels()
@@ -178,7 +178,7 @@ class Desk:
             int(labels.generator[last]),
         )
         with self._lock:
-            again = self._hand_out(pair, labeler, flip=False)
+            again = self._hand_out(pair, labeler)
         return Receipt(saved=True, duplicate=False, id=str(labels.id[last]), votes=self.votes, again=again)
 
     @property
@@ -210,9 +210,7 @@ class Desk:
 
     # -- leases -------------------------------------------------------------------------------------------------------
 
-    def _hand_out(self, pair: Pair, labeler: str, *, flip: bool | None = None) -> Assignment:
-        if secrets.randbits(1) if flip is None else flip:  # sides are random, so that a habit of the hand cancels out
-            pair = replace(pair, left=pair.right, right=pair.left)
+    def _hand_out(self, pair: Pair, labeler: str) -> Assignment:
         left, right = self._agenda.film(pair.left), self._agenda.film(pair.right)
         ticket = _Ticket(pair, left.source, right.source, labeler, secrets.token_hex(8))
         token = signing.sign(self._profile.key, "pair", ticket.pack())
@@ -276,7 +274,7 @@ class Committer:
         """Whether the vote was there before; it is durable when this returns.
 
         Raises:
-            OSError: The disk does not take it.
+            StoreError: The disk does not take it.
         """
         future: Future[bool] = Future()
         with self._queueing:

@@ -2,13 +2,13 @@
 
 import ipaddress
 import os
-from collections.abc import Awaitable, Callable
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pipeline.app import routes
+from pipeline.app.guard import Guard
 from pipeline.app.studio import Studio
 
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]", "testserver"]
@@ -50,6 +50,7 @@ def build(studio: Studio) -> FastAPI:
     app.add_middleware(
         CORSMiddleware, allow_origins=[]
     )  # its presence switches off Gradio's, which reflects any origin
+    app.add_middleware(Guard)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)
     return page.mount(app, studio)
 

@@ -46,13 +46,13 @@ class Activity:
 
 @dataclass(frozen=True)
 class World:
-    """A fresh world to browse.
+    """A world that was filmed.
 
     Attributes:
         rollout: Its id.
         file: Its film.
         score: What the newest Rewardor thinks of it; NaN before the first.
-        params: Its parameters by name, in physical units.
+        params: Its parameters by column, in physical units.
         seed: Its start.
     """
 
@@ -117,6 +117,9 @@ class Studio(Protocol):
 
     def browsed(self) -> Browsed:
         """The answer to the last `browse`, as far as it is there."""
+
+    def worlds(self, rollouts: Sequence[str]) -> list[World]:
+        """Those of these worlds that were filmed, scored by the newest Rewardor; in any order."""
 
     def save(self, rollout: str) -> None:
         """Keep a world with its film and its parameters, in `profile.saved()`.

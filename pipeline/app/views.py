@@ -1,0 +1,215 @@
+"""What the tabs of the page show, as plain data."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from pipeline import checkpoint, plugins
+from pipeline import profile as profiles_
+from pipeline.app.scores import by_people, by_rewardor
+from pipeline.app.studio import Studio, World
+from pipeline.profile import Profile
+
+Judge: TypeAlias = Literal["people", "rewardor"]
+RANKED = 60
+"""Worlds in a ranking: what a page can show alive."""
+EVENTS = 40
+"""Events in the list."""
+
+
+class _Brief:
+    """An answer that is good for a moment: many pages ask the same. One thread looks, the others get what there is."""
+
+    def __init__(self, look: Callable[[Studio], dict[str, Any]], seconds: float) -> None:
+        self._look, self._seconds = look, seconds
+        self._known: tuple[object, float, dict[str, Any]] = (None, -math.inf, {})
+        self._looking = threading.Lock()
+
+    def __call__(self, studio: Studio) -> dict[str, Any]:
+        with self._looking:
+            about, when, answer = self._known
+            if about is not studio.profile or time.monotonic() > when + self._seconds:
+                about, answer = studio.profile, self._look(studio)
+                self._known = (about, time.monotonic(), answer)
+            return answer
+
+
+def _activity(studio: Studio) -> dict[str, Any]:
+    now = asdict(studio.activity())
+    now["problems"] = list(now["problems"])
+    return now | {"profile": studio.profile.name, "votes": studio.desk.votes, "ready": studio.desk.ready}
+
+
+activity = _Brief(_activity, 0.4)
+"""What is going on now."""
+
+
+# -- ranking ----------------------------------------------------------------------------------------------------------
+
+
+def ranking(studio: Studio, by: Judge) -> dict[str, Any]:
+    """The best worlds that were filmed: in the eyes of people those that they compared, in the Rewardor's all."""
+    profile = studio.profile
+    films = profile.films()
+    files = dict(zip(films.rollout.tolist(), films.file.tolist(), strict=True))
+    scored = by_people(profile) if by == "people" else by_rewardor(profile, list(files))
+    scored = sorted((each for each in scored if each.rollout in files), key=lambda each: -each.score)
+    counts = _counts(profile)
+    items = [
+        {"rollout": each.rollout, "file": files[each.rollout], "score": each.score, "low": each.low, "high": each.high}
+        | {"count": counts.get(each.rollout, 0)}
+        for each in scored[:RANKED]
+    ]
+    return {"profile": profile.name, "by": by, "items": items, "labels": len(profile.labels().id)}
+
+
+def world(studio: Studio, rollout: str) -> dict[str, Any]:
+    """One world with its recipe.
+
+    Raises:
+        ValueError: It was not filmed.
+    """
+    found = studio.worlds([rollout])
+    if not found:
+        raise ValueError("there is no film of such a world")
+    return _world(found[0]) | {"profile": studio.profile.name, "count": _counts(studio.profile).get(rollout, 0)}
+
+
+def _counts(profile: Profile) -> dict[str, int]:
+    """In how many labels each world appears."""
+    labels = profile.labels()
+    worlds, counts = np.unique(np.concatenate([labels.left, labels.right]).astype(str), return_counts=True)
+    return dict(zip(worlds.tolist(), counts.tolist(), strict=True))
+
+
+def _world(each: World) -> dict[str, Any]:
+    return asdict(each) | {"score": each.score if math.isfinite(each.score) else None, "seed": str(each.seed)}
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+def _train(studio: Studio) -> dict[str, Any]:
+    profile = studio.profile
+    rewardors, generators = checkpoint.manifests(profile, "rewardor"), checkpoint.manifests(profile, "generator")
+    learned = {each.number: each.snapshot.get("labels", 0) for each in rewardors}
+    taught = {each.number: learned.get(each.snapshot.get("rewardor", -1), 0) for each in generators}
+    curves = {
+        "held_out_accuracy": _curve(rewardors, learned, "held_out_accuracy"),
+        "new_score": _curve(generators, taught, "new_score"),
+        "diversity": _curve(generators, taught, "diversity"),
+        "dead_share": _curve(generators, taught, "dead_share"),
+    }
+    events = [_event("rewardor", each, learned) for each in rewardors]
+    events += [_event("generator", each, taught) for each in generators]
+    events.sort(key=lambda event: event["time"], reverse=True)
+    return activity(studio) | {"curves": curves, "events": events[:EVENTS]}
+
+
+train = _Brief(_train, 1.0)
+"""How both models do."""
+
+
+def _curve(versions: Sequence[checkpoint.Manifest], labels: dict[int, int], metric: str) -> list[list[float]]:
+    """Points (labels known, value); at most 400, since no screen shows more."""
+    values = [(labels[each.number], each.metrics.get(metric, math.nan)) for each in versions]
+    points = [[float(x), y] for x, y in values if math.isfinite(y)]
+    return points[:: max(1, len(points) // 400)] + (points[-1:] if len(points) > 400 else [])
+
+
+def _event(role: str, version: checkpoint.Manifest, labels: dict[int, int]) -> dict[str, Any]:
+    known = {"role": role, "version": version.number, "time": version.time, "labels": labels[version.number]}
+    metric = "held_out_accuracy" if role == "rewardor" else "new_score"
+    value = version.metrics.get(metric, math.nan)
+    return known | {"metric": metric, "value": value if math.isfinite(value) else None}
+
+
+# -- browsing ---------------------------------------------------------------------------------------------------------
+
+
+def browse(studio: Studio) -> dict[str, Any]:
+    """Fresh worlds, and those that were kept."""
+    profile, fresh = studio.profile, studio.browsed()
+    kept = [{"rollout": each.rollout, "params": each.params} for each in profile.saved()]
+    films = profile.films()
+    files = dict(zip(films.rollout.tolist(), films.file.tolist(), strict=True))
+    saved = [each | {"file": files[each["rollout"]]} for each in kept if each["rollout"] in files]
+    newest = checkpoint.newest(profile, "generator")
+    return {
+        "profile": profile.name,
+        "generator": newest.number if newest else -1,
+        "worlds": [_world(each) for each in fresh.worlds],
+        "wanted": fresh.wanted,
+        "working": fresh.working,
+        "error": fresh.error,
+        "saved": saved,
+    }
+
+
+# -- profiles ---------------------------------------------------------------------------------------------------------
+
+
+def _profiles(studio: Studio) -> dict[str, Any]:
+    names = profiles_.listing(studio.root)
+    cards = [_card(studio, name) for name in names]
+    cards.sort(key=lambda card: card.get("time", 0), reverse=True)
+    return {"profile": studio.profile.name, "cards": cards, "catalogue": catalogue()}
+
+
+profiles = _Brief(_profiles, 1.0)
+"""All profiles."""
+
+
+def catalogue() -> dict[str, list[str]]:
+    """What a new profile may be made of."""
+    return {
+        "sim": list(plugins.names("sims")),
+        "generator": list(plugins.names("generators")),
+        "rewardor": list(plugins.names("rewardors")),
+    }
+
+
+def _card(studio: Studio, name: str) -> dict[str, Any]:
+    """What is worth knowing of a profile at a glance. One that cannot be read says why, the others are shown."""
+    try:
+        profile = studio.profile if name == studio.profile.name else _opened(studio, name)
+        labels, films = profile.labels(), profile.films()
+        newest = {role: checkpoint.manifests(profile, role) for role in ("rewardor", "generator")}
+    except (profiles_.ProfileError, ValueError, OSError) as error:
+        return {"name": name, "error": str(error)}
+    times = [found[-1].time for found in newest.values() if found] + labels.time[-1:].tolist()
+    config = profile.config
+    return {
+        "name": name,
+        "parts": {"sim": config.sim.name, "rewardor": config.rewardor.name, "generator": config.generator.name},
+        "labels": len(labels.id),
+        "versions": {role: found[-1].number if found else -1 for role, found in newest.items()},
+        "cover": _cover(profile, films),
+        "time": max(times, default=0.0),
+        "error": "",
+    }
+
+
+_others: dict[str, Profile] = {}
+
+
+def _opened(studio: Studio, name: str) -> Profile:
+    """A profile that does not run, with what was read of it before."""
+    path = str(studio.root / name)
+    if path not in _others:
+        _others[path] = Profile.open(studio.root, name)
+    return _others[path]
+
+
+def _cover(profile: Profile, films: Any) -> str:
+    """The film of a world that people preferred lately, or any film, or "" before the first."""
+    labels = profile.labels()
+    files = dict(zip(films.rollout.tolist(), films.file.tolist(), strict=True))
+    won = [getattr(labels, answer)[row] for row, answer in enumerate(labels.answer) if answer in ("left", "right")]
+    liked = [files[each] for each in reversed(won) if each in files]
+    return (liked or films.file.tolist()[-1:] or [""])[0]

@@ -1,0 +1,18 @@
+"""The page's words, in every language that it speaks."""
+
+import functools
+import tomllib
+from importlib import resources
+
+DEFAULT = "en"
+
+
+@functools.cache
+def words() -> dict[str, dict[str, str]]:
+    """By language and key."""
+    return tomllib.loads(read("words.toml"))
+
+
+def read(name: str) -> str:
+    """A file that lies beside this one."""
+    return resources.files("pipeline.app").joinpath(name).read_text(encoding="utf-8")
