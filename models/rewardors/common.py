@@ -13,6 +13,7 @@ LENGTHS = (0.7, 2.0)  # of the radial kernels, in median distances of reference 
 PRIOR = (1.25, 1.0, 1.5)
 TUNED_ON = 400
 JITTER = 1e-6
+HUGE = 1e30
 
 
 class Common(Rewardor):
@@ -113,7 +114,7 @@ class Common(Rewardor):
 def _normalization(x: Tensor) -> dict[str, Tensor]:
     """Shift and scale (F,) of the features of the reference worlds x, and the median distance in each family."""
     shift, scale = x.mean(0), x.std(0, correction=0)
-    scale = torch.where(scale > 1e-6, scale, torch.inf)
+    scale = torch.where(scale > 1e-6, scale, HUGE)  # what never varies becomes zero
     s = {"shift": shift, "scale": scale}
     z = _z(x, s)
     apart = [torch.pdist(z[:, f]) for f in FAMILIES.values()]
