@@ -1,0 +1,100 @@
+"""What the verbs of the command line do. Each is short: the files know what is due, these only start who does it."""
+
+import threading
+from pathlib import Path
+from typing import Literal
+
+from pipeline.profile import Profile
+
+Tab = Literal["label", "browse"]
+
+
+def serve(root: Path, name: str, *, train: bool, port: int = 7860, host: str = "127.0.0.1", tab: Tab = "label") -> None:
+    """Serve the page of a profile until the process is told to end.
+
+    The page comes first: everything else starts beside it, and the page says how far it is.
+
+    Args:
+        root: Folder of the profiles.
+        name: The profile.
+        train: Whether both models train meanwhile.
+        port: Where the page is.
+        host: Address to listen on.
+        tab: What the page opens with; with "browse" no world is made unless somebody asks for it.
+
+    Raises:
+        ProfileBusyError: Another process serves or trains this profile.
+        ValueError: Other machines could reach `host`.
+    """
+    from pipeline.app import server
+
+    server.check_host(host)
+    from pipeline.studio import RunningStudio
+
+    studio = RunningStudio(root, Profile.open(root, name), train=train, feed=tab == "label")
+    try:
+        studio.start()
+        print(f"Starting; the page will be at http://{host}:{port}", flush=True)
+        server.serve(studio, host=host, port=port)
+    finally:
+        studio.close()
+        _leave_ray()
+
+
+def train(root: Path, name: str, roles: tuple[Literal["rewardor", "generator"], ...]) -> None:
+    """Train models of a profile on what is there, and return when nothing is due.
+
+    Raises:
+        ProfileBusyError: Another process trains this profile.
+    """
+    from pipeline import cluster, loop
+    from pipeline import train as training
+
+    profile = Profile.open(root, name)
+    due = {"rewardor": loop.due_fit, "generator": loop.due_tell}
+    with profile.claim("train"):
+        for role in roles:  # a rewardor is news to the generator, so it goes first
+            if not due[role](profile):
+                print(f"{role}: nothing is due")
+                continue
+            cluster.start()
+            job = training.start(str(root.resolve()), name, role, cpus=1.0, once=True)
+            training.wait(job)
+            print(f"{role}: now at version {newest(profile, role)}")
+    _leave_ray()
+
+
+def newest(profile: Profile, role: Literal["rewardor", "generator"]) -> int:
+    """The newest version of a model, 0 before the first."""
+    from pipeline import checkpoint
+
+    manifest = checkpoint.newest(profile, role)
+    return manifest.number if manifest else 0
+
+
+def status(root: Path, name: str) -> dict:
+    """What there is in a profile and who runs it, for people and for scripts."""
+    profile = Profile.open(root, name)
+    rollouts, config = profile.rollouts(), profile.config
+    statuses = {status: int((rollouts.status == status).sum()) for status in sorted(set(rollouts.status.tolist()))}
+    return {
+        "profile": name,
+        "sim": config.sim.name,
+        "rewardor": {"name": config.rewardor.name, "version": newest(profile, "rewardor")},
+        "generator": {"name": config.generator.name, "version": newest(profile, "generator")},
+        "labels": len(profile.labels().id),
+        "worlds": statuses,
+        "films": len(profile.films().id),
+        "saved": len(profile.saved()),
+        "running": [role for role in ("page", "train") if profile.held(role)],
+        "problems": profile.problems(),
+    }
+
+
+def _leave_ray() -> None:
+    from pipeline import cluster
+
+    # Ray may hang while it ends what is already gone; the reaper that it starts with cleans up after us
+    ending = threading.Thread(target=cluster.stop, daemon=True)
+    ending.start()
+    ending.join(timeout=15)

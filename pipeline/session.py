@@ -1,0 +1,134 @@
+"""One profile, running: its desk, its simulators and its training jobs."""
+
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline import cluster, loop, plugins
+from pipeline import train as training
+from pipeline.app.studio import State
+from pipeline.desk import Desk
+from pipeline.driver import Block, Browse, Driver, Films
+from pipeline.profile import Profile
+from pipeline.rollouts import Pool
+
+FIRST_PAIR_S = 30.0
+"""After this long training starts even if there is no pair yet."""
+GROW_S = 10.0
+"""Seconds between two looks at whether the cluster has grown."""
+
+
+class Session:
+    """Runs a profile in threads of this process and in Ray, until it is closed.
+
+    Things start in the order in which a person waits for them: one simulator, the first pair of films, then the
+    training jobs and the other simulators.
+
+    Args:
+        root: Folder of the profiles.
+        profile: What to run.
+        train: Whether both models train.
+        feed: Whether worlds are made to learn from, or only to be watched.
+    """
+
+    def __init__(self, root: Path, profile: Profile, *, train: bool, feed: bool = True) -> None:
+        self.profile = profile
+        self.desk = Desk(profile)
+        self.sim = plugins.load("sims", profile.config.sim.name, profile.config.sim.options)
+        self.state: State = "starting"
+        self._root, self._train, self._feed = root, train, feed
+        self._driver: Driver | None = None
+        self._jobs: dict[training.Role, object] = {}
+        self._wishes: list[Callable[[Driver], None]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"session-{profile.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start everything in the background."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End what runs; nothing needs to be saved."""
+        self._stop.set()
+        self._thread.join(timeout=30)
+
+    def browse(self, count: int, seed: int) -> str:
+        """Ask for fresh worlds; returns the key of `browsed`."""
+        if self._driver is None:
+            raise ValueError("the simulators are still starting; try again in a few seconds")
+        return self._driver.browse(count, seed)
+
+    def browsed(self, request: str) -> tuple[list[str], bool]:
+        """Ids of the worlds of a request so far, and whether more will come."""
+        driver = self._driver
+        return ([], False) if driver is None else (driver.browsed.get(request, []), driver.pending(request) > 0)
+
+    def flying(self) -> tuple[int, int]:
+        """How many worlds are being simulated to learn from, and how many films are being made."""
+        keys = self._driver.pool.keys if self._driver else set()
+        rolling = sum(isinstance(key, Block) for key in keys) * self.profile.config.rollouts.block
+        films = sum(len(key.ids) for key in keys if isinstance(key, Films))
+        return rolling, films + sum(key.count for key in keys if isinstance(key, Browse))
+
+    def training(self, role: training.Role) -> State:
+        """What a training job does: off, starting, idle, working or paused."""
+        if not self._train:
+            return "off"
+        if self.profile.paused(role):
+            return "paused"
+        if role not in self._jobs or not self.profile.held(role):
+            return "starting"
+        due = loop.due_fit(self.profile) if role == "rewardor" else loop.due_tell(self.profile)
+        return "working" if due else "idle"
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._work()
+            except Exception as error:
+                self.state = "lost"
+                self.profile.event("error", f"simulators: {type(error).__name__}: {error}; starting them again")
+                self._stop.wait(3.0)
+            finally:
+                self._end()
+
+    def _work(self) -> None:
+        cluster.start()
+        config = self.profile.config.rollouts
+        plan = cluster.plan(cluster.cpus(), train=self._train, actor=config.actor_cpus)
+        print(f"Ray: {plan}", flush=True)
+        event = functools.partial(self.profile.event, "simulators")
+        pool = Pool(self.profile.config.sim, size=1, cpus=plan.actor, timeout=config.timeout_s, event=event)
+        self._driver = Driver(self.profile, self.sim, pool, self.desk, feed=self._feed)
+        self.state = "idle"
+        self._until(lambda: len(self.profile.films().file) >= 2, FIRST_PAIR_S if self._feed else 0)
+        self._start_training(plan)
+        while not self._stop.is_set():
+            pool.grow(cluster.plan(cluster.cpus(), train=self._train, actor=config.actor_cpus).actors)
+            self._until(lambda: False, GROW_S)
+
+    def _until(self, done: Callable[[], bool], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not (self._stop.is_set() or done() or time.monotonic() > end):
+            assert self._driver is not None
+            self._driver.tick()
+
+    def _start_training(self, plan: cluster.ResourcePlan) -> None:
+        if not self._train or self._stop.is_set():
+            return
+        for role in ("rewardor", "generator"):
+            self._jobs[role] = training.start(str(self._root.resolve()), self.profile.name, role, cpus=plan.train)
+
+    def _end(self) -> None:
+        driver, self._driver = self._driver, None
+        with contextlib.suppress(Exception):  # Ray may be gone already, and there is nothing left to save
+            if driver:
+                driver.pool.close()
+            for job in self._jobs.values():
+                training.cancel(job)
+        self._jobs.clear()

@@ -1,0 +1,158 @@
+"""The running whole, as the page sees it: one session at a time, and the profiles around it."""
+
+import contextlib
+import math
+import secrets
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline import checkpoint, loop
+from pipeline.app.studio import Activity, Browsed, Order, World
+from pipeline.config import Config, Plugin
+from pipeline.desk import Desk
+from pipeline.profile import Profile
+from pipeline.rows import RolloutTable
+from pipeline.session import Session
+from sims import Space
+
+MODELS: tuple[checkpoint.Role, ...] = ("rewardor", "generator")
+
+
+class RunningStudio:
+    """Implements `pipeline.app.studio.Studio` on top of Ray.
+
+    Args:
+        root: Folder of the profiles.
+        profile: What to run first.
+        train: Whether models train.
+        feed: Whether worlds are made to learn from, or only to be watched.
+    """
+
+    def __init__(self, root: Path, profile: Profile, *, train: bool, feed: bool = True) -> None:
+        self._root, self._train, self._feed = root, train, feed
+        self._lock = threading.Lock()
+        self._request, self._wanted, self._order = "", 0, "best"
+        self._begin(profile)
+
+    @property
+    def root(self) -> Path:
+        """The folder of all profiles."""
+        return self._root
+
+    @property
+    def profile(self) -> Profile:
+        """The profile that runs."""
+        return self._session.profile
+
+    @property
+    def desk(self) -> Desk:
+        """Its desk."""
+        return self._session.desk
+
+    def start(self) -> None:
+        """Start what runs in the background."""
+        self._session.start()
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        self._session.close()
+        self._claims.close()
+
+    def open(self, name: str) -> None:
+        """Run another profile from now on."""
+        self._switch(Profile.open(self._root, name))
+
+    def create(self, name: str, sim: str, rewardor: str, generator: str) -> None:
+        """Make a profile and run it from now on."""
+        config = Config(sim=Plugin(name=sim), rewardor=Plugin(name=rewardor), generator=Plugin(name=generator))
+        self._switch(Profile.create(self._root, name, config))
+
+    def activity(self) -> Activity:
+        """What is going on now."""
+        session, profile = self._session, self.profile
+        rolling, filming = session.flying()
+        newest = {role: checkpoint.newest(profile, role) for role in MODELS}
+        votes = len(profile.labels().id)
+        rewardor = newest["rewardor"]
+        return Activity(
+            worlds=int((profile.rollouts().block >= 0).sum()),
+            target=loop.blocks_wanted(profile) * profile.config.rollouts.block,
+            rolling=rolling,
+            filming=filming,
+            waiting=votes - (rewardor.snapshot["labels"] if rewardor else 0) if loop.due_fit(profile) else 0,
+            rewardor=rewardor.number if rewardor else -1,
+            generator=newest["generator"].number if newest["generator"] else -1,
+            ray=session.state,
+            rewardor_state=session.training("rewardor"),
+            generator_state=session.training("generator"),
+            problems=profile.problems(),
+        )
+
+    def browse(self, count: int, order: Order) -> None:
+        """Ask for fresh worlds of the profile's newest Generator."""
+        self._request = self._session.browse(count, secrets.randbits(31))
+        self._wanted, self._order = count, order
+
+    def browsed(self) -> Browsed:
+        """The answer to the last `browse`, as far as it is there."""
+        ids, working = self._session.browsed(self._request)
+        worlds = self.worlds(ids)
+        if self._order == "best":
+            worlds.sort(key=lambda world: -math.inf if math.isnan(world.score) else world.score, reverse=True)
+        return Browsed(worlds=worlds, wanted=self._wanted, working=working)
+
+    def save(self, rollout: str) -> None:
+        """Keep a world with its film and its parameters."""
+        found = self.worlds([rollout])
+        if not found:
+            raise ValueError("there is no film of this world")
+        self.profile.save(rollout, found[0].file, self._recipe(found[0]))
+
+    def _recipe(self, world: World) -> dict:
+        sim, version = self.profile.config.sim, self._session.sim.version
+        recipe = {"sim": sim.name, "options": sim.options, "version": version}
+        return recipe | {"seed": world.seed, "params": world.params}
+
+    def worlds(self, rollouts: Sequence[str]) -> list[World]:
+        """Those of these worlds that were filmed, scored by the newest Rewardor."""
+        table, films = self.profile.rollouts(), self.profile.films()
+        files = dict(zip(films.rollout.tolist(), films.file.tolist(), strict=True))
+        there = table.where(np.isin(table.id.astype(str), [id_ for id_ in rollouts if id_ in files]))
+        if not len(there.id):
+            return []
+        space = self._session.sim.space
+        params = _columns(space, there.unit)
+        scores = self._scores(there)
+        rows = zip(there.id.tolist(), scores, params, there.seed.tolist(), strict=True)
+        return [World(id_, files[id_], score, values, seed) for id_, score, values, seed in rows]
+
+    def _scores(self, rollouts: RolloutTable) -> list[float]:
+        if checkpoint.newest(self.profile, "rewardor") is None:
+            return [math.nan] * len(rollouts.id)
+        return loop.scored(self.profile, loop.load_rewardor(self.profile), rollouts).score.tolist()
+
+    def _begin(self, profile: Profile) -> None:
+        self._claims = contextlib.ExitStack()
+        self._claims.enter_context(profile.claim("page"))
+        if self._train:
+            self._claims.enter_context(profile.claim("train"))
+        self._session = Session(self._root, profile, train=self._train, feed=self._feed)
+
+    def _switch(self, profile: Profile) -> None:
+        with self._lock:
+            if profile.name == self.profile.name:
+                return
+            self.close()
+            self._begin(profile)
+            self.start()
+
+
+def _columns(space: Space, unit: np.ndarray) -> list[dict[str, float]]:
+    """Physical parameters by column name, one dict per row of unit (B, D)."""
+    decoded = space.decode(torch.from_numpy(unit))
+    values = torch.cat([decoded[param.name].reshape(len(unit), -1) for param in space.params], dim=1)
+    return [dict(zip(space.names, row, strict=True)) for row in values.tolist()]

@@ -1,0 +1,131 @@
+"""Training as two warm Ray Train jobs, one for the Rewardor and one for the Generator.
+
+Each job is one long `TorchTrainer.fit()` around five lines: look at the profile, ask `loop.py` what is due for this
+role, do it, commit a version, look again. No command travels: the page, the driver and the jobs read the same files.
+Ray Train's own checkpoints are not used, a version of the profile is the only truth; so a job that dies starts again
+from the files, and a fresh run name each time keeps Ray Train from resuming anything by itself.
+"""
+
+import logging
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import ray
+
+if TYPE_CHECKING:
+    from pipeline.profile import Profile
+
+Role = Literal["rewardor", "generator"]
+
+POLL = 0.2
+"""Seconds between two looks at the files."""
+
+
+def start(root: str, name: str, role: Role, *, cpus: float, once: bool = False) -> ray.ObjectRef:
+    """Start a training job in the background.
+
+    Args:
+        root: Folder of the profiles.
+        name: The profile.
+        role: What to train.
+        cpus: CPU tickets of the worker.
+        once: Return when nothing is due, instead of looking again.
+
+    Returns:
+        A reference that is ready when the job has ended; cancelling it ends the job.
+    """
+    return _job.remote({"root": root, "name": name, "role": role, "once": once}, cpus)
+
+
+def wait(job: ray.ObjectRef) -> None:
+    """Wait until a training job has ended.
+
+    Raises:
+        RayError: It failed.
+    """
+    ray.get(job)
+
+
+def cancel(job: ray.ObjectRef) -> None:
+    """End a training job, its worker included; what it has committed stays."""
+    ray.cancel(job, recursive=True)
+
+
+@ray.remote(num_cpus=0, max_retries=-1)
+def _job(config: dict, cpus: float) -> None:
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    with tempfile.TemporaryDirectory(prefix="alife-train-") as scratch:
+        TorchTrainer(
+            _work,
+            train_loop_config=config,
+            scaling_config=ScalingConfig(num_workers=1, resources_per_worker={"CPU": cpus}),
+            run_config=RunConfig(
+                name=f"{config['name']}-{config['role']}-{uuid.uuid4().hex[:8]}",
+                storage_path=scratch,
+                failure_config=FailureConfig(max_failures=-1),
+            ),
+        ).fit()
+
+
+def _work(config: dict) -> None:
+    """What the worker of a Train job runs."""
+    import torch
+    from ray.train import report
+
+    from pipeline.profile import Profile
+
+    torch.set_num_threads(1)
+    os.nice(2)
+    profile = Profile.open(config["root"], config["name"])
+    with profile.claim(config["role"]):  # also tells everybody that this job is up
+        train(profile, config["role"], once=config["once"], tell=lambda version: report({"version": version}))
+
+
+def train(profile: "Profile", role: Role, *, once: bool = False, tell: Callable[[int], None] = lambda _: None) -> None:
+    """Keep one model of a profile up to date, for ever or until nothing is due.
+
+    An error is written to the profile's events and tried again, ever more patiently: it is either a passing trouble
+    of the disk, or one that the next label may cure, and the page should go on meanwhile.
+
+    Args:
+        profile: Whose model.
+        role: Which model.
+        once: Return when nothing is due.
+        tell: Called with each new version.
+    """
+    patience = POLL
+    while True:
+        try:
+            version = step(profile, role)
+        except Exception as error:
+            if once:
+                raise
+            profile.event("error", f"{role}: {type(error).__name__}: {error}")
+            patience = min(30.0, patience * 2)
+        else:
+            patience = POLL
+            if version is not None:
+                tell(version)
+                continue
+            if once:
+                return
+        time.sleep(patience)
+
+
+def step(profile: "Profile", role: Role) -> int | None:
+    """Do what is due for a role; returns the new version, or None where nothing was due or the role is paused."""
+    from pipeline import loop
+
+    if profile.paused(role):
+        return None
+    if role == "rewardor":
+        return loop.fit(profile) if loop.due_fit(profile) else None
+    return loop.tell(profile) if loop.due_tell(profile) else None
