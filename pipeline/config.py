@@ -85,7 +85,7 @@ def parse(text: str) -> Config:
     """
     try:
         return _validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"this is not TOML: {error}") from error
 
 
@@ -144,7 +144,7 @@ def check_name(name: str) -> str:
         return name
     proposal = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:64]
     hint = f', such as "{proposal}"' if proposal else ""
-    raise ConfigError(f"a profile cannot be called {name!r}: use up to 64 of a-z, 0-9, - and _, first a letter{hint}")
+    raise ConfigError(f"a profile cannot be called {name!r}: use up to 64 of a-z, 0-9, - and _, first no - or _{hint}")
 
 
 def _validate(document: Mapping[str, Any]) -> Config:
@@ -158,7 +158,7 @@ def _validate(document: Mapping[str, Any]) -> Config:
 def _plugin(section: str, table: Any) -> dict[str, Any]:
     """A plug-in's table, its name apart from its options."""
     if not isinstance(table, dict):
-        raise ConfigError(f'{section} is {table!r}, expected a table: [{section}] with name = "…" and its options')
+        raise ConfigError(f'{section} is {table!r}, expected a table: {section}.name = "…", and options')
     options = {key: value for key, value in table.items() if key != "name"}
     for key, value in options.items():
         if not _plain(value):
@@ -181,6 +181,8 @@ def _explain(error: Any) -> str:
         return str(_unknown(key, tuple(each.name for each in fields(sections[section])), section))
     if error["type"] == "missing":
         return f"{key} is missing"
+    if error["type"] == "dataclass_type":
+        return f"{key} is {error['input']!r}, expected a table: [{key}] with its keys below"
     message = error["msg"].removeprefix("Input ").replace("Input should", "should")
     return f"{key} is {error['input']!r}: it {message}"
 

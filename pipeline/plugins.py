@@ -44,6 +44,13 @@ def names(kind: Kind) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in folder.glob("[!_]*.py")))
 
 
+def catalogue(kind: Kind) -> dict[str, str]:
+    """What there is of a kind, and the first line of its docstring; read from the sources, so no import either."""
+    folder = _TREE / _PACKAGES[kind].replace(".", "/")
+    texts = {name: ast.get_docstring(ast.parse((folder / f"{name}.py").read_text())) for name in names(kind)}
+    return {name: (text or "").partition("\n")[0] for name, text in texts.items()}
+
+
 def check_name(kind: Kind, name: str) -> None:
     """Refuse a name that is neither in the catalogue nor of a form that names code from outside.
 
@@ -126,15 +133,15 @@ def _value(kind: Kind, name: str, cls: type, key: str, value: Any, fixed: Mappin
 def _module(kind: Kind, name: str, module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except ImportError as error:
-        raise PluginError(f'{kind[:-1]} "{name}" cannot be imported: {error}') from error
+    except Exception as error:  # whatever a stranger's module may raise
+        raise PluginError(f'{kind[:-1]} "{name}" cannot be imported: {type(error).__name__}: {error}') from error
 
 
 def _module_from_file(kind: Kind, name: str) -> ModuleType:
     """A module outside the tree, registered so that its dataclasses can resolve their annotations."""
     path = Path(name).resolve()
     if not path.is_file():
-        raise PluginError(f"{kind[:-1]} {name}: there is no such file")
+        raise PluginError(f'{kind[:-1]} "{name}": there is no such file')
     module_name = f"_{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}"
     if module_name in sys.modules:
         return sys.modules[module_name]
@@ -146,7 +153,7 @@ def _module_from_file(kind: Kind, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise PluginError(f"{kind[:-1]} {name} cannot be imported: {type(error).__name__}: {error}") from error
+        raise PluginError(f'{kind[:-1]} "{name}" cannot be imported: {type(error).__name__}: {error}') from error
     return module
 
 
@@ -179,16 +186,13 @@ def _oracle_classes() -> dict[str, str]:
     """Class names of the shipped oracles by registry name, read from the source: no import, so listing them is free."""
     tree = ast.parse((_TREE / "pipeline" / "oracles.py").read_text())
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
-    concrete = [node.name for node in classes if node.bases == [] or not _abstract(node)]
-    utilities = {node.name for node in classes if _has_utility(node)}
-    return dict(sorted((_snake(name), name) for name in concrete if name in utilities))
+    return dict(sorted((_snake(node.name), node.name) for node in classes if _judges(node)))
 
 
-def _abstract(node: ast.ClassDef) -> bool:
-    return any(isinstance(base, ast.Name) and base.id in ("ABC", "Protocol") for base in node.bases)
-
-
-def _has_utility(node: ast.ClassDef) -> bool:
+def _judges(node: ast.ClassDef) -> bool:
+    """Whether a class has `utility`, and is not just the promise of one."""
+    if any(ast.unparse(base) in ("ABC", "Protocol") for base in node.bases):
+        return False
     return any(isinstance(item, ast.FunctionDef) and item.name == "utility" for item in node.body)
 
 

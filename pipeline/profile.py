@@ -16,7 +16,7 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -26,11 +26,11 @@ import numpy as np
 
 from pipeline import config as configs
 from pipeline import plugins
-from pipeline.config import Config
+from pipeline.config import Config, ConfigError
 from pipeline.roles import Claim, RoleTakenError, held
 from pipeline.rows import EmbeddingTable, EventTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
 from pipeline.store import KeyTakenError, Store, StoreError
-from pipeline.tables import Columns, DamagedError, Table, kinds
+from pipeline.tables import Columns, DamagedError, Table, WidthError, kinds
 
 Role: TypeAlias = Literal["page", "train", "rewardor", "generator"]
 T = TypeVar("T")
@@ -86,13 +86,15 @@ class Profile:
             ProfileError: There is one of that name.
             StoreError: Nothing could be saved.
         """
-        configs.check(config)
         profile = cls(Path(root), configs.check_name(name), config)
+        if profile.store.exists("profile.toml"):
+            raise ProfileError(f'there is a profile "{name}" already')
+        configs.check(config)
         assert profile.key
         try:
             profile.store.put("profile.toml", configs.dump(config).encode())
         except KeyTakenError:
-            raise ProfileError(f'there is a profile "{name}" already, with other settings') from None
+            raise ProfileError(f'there is a profile "{name}" already') from None
         return profile
 
     @classmethod
@@ -105,11 +107,13 @@ class Profile:
         """
         try:
             text = Store(Path(root) / configs.check_name(name)).get("profile.toml").decode()
+            return cls(Path(root), name, configs.parse(text))
         except FileNotFoundError:
             there = listing(root)
             listed = f"there are: {', '.join(there)}" if there else "there are none yet"
             raise ProfileError(f'no profile "{name}" in {root}{plugins.meant(name, there)}; {listed}') from None
-        return cls(Path(root), name, configs.parse(text))
+        except ValueError as error:
+            raise ConfigError(f"{Path(root) / name / 'profile.toml'}: {error}") from error
 
     @cached_property
     def key(self) -> bytes:
@@ -137,12 +141,16 @@ class Profile:
         return self._view("rollouts", self._rollouts.read(), lambda rows: RolloutTable.of(rows).where(_by_block(rows)))
 
     def add_rollouts(self, table: RolloutTable) -> None:
-        """Add worlds, the rows of a block in its order; those that are there already are left out."""
+        """Add worlds, the rows of a block in its order; those that are there already are left out.
+
+        Raises:
+            ProfileError: The number of parameters is not that of the rows that are there.
+            StoreError: Nothing was saved.
+        """
         sim, version = self._sim
-        _, starts = np.unique(table.block, return_inverse=True)
-        position = np.array([int((starts[:row] == starts[row]).sum()) for row in range(len(starts))], np.int64)
-        extra: dict[str, Any] = {"position": position, "sim": [sim] * len(starts), "version": [version] * len(starts)}
-        self._rollouts.append(table.columns() | extra)
+        count = len(table.id)
+        extra: dict[str, Any] = {"position": np.arange(count), "sim": [sim] * count, "version": [version] * count}
+        self._append(self._rollouts, table.columns() | extra)
 
     @cached_property
     def _sim(self) -> tuple[str, int]:
@@ -161,15 +169,10 @@ class Profile:
 
         Raises:
             ProfileError: The number of features is not that of the rows that are there.
+            StoreError: Nothing was saved.
         """
-        there = self.embeddings(embedder, version).values
-        if len(there) and len(table.values) and there.shape[1] != table.values.shape[1]:
-            raise ProfileError(
-                f"{embedder} version {version} has {there.shape[1]} features in this profile, not "
-                f"{table.values.shape[1]}: an embedding that changed needs a new version"
-            )
         ids = [f"{rollout}-{source}" for rollout, source in zip(table.rollout, table.source, strict=True)]
-        self._embedding_table(embedder, version).append(table.columns() | {"id": ids})
+        self._append(self._embedding_table(embedder, version), table.columns() | {"id": ids})
 
     def films(self) -> FilmTable:
         """All films, in the order in which they came."""
@@ -248,6 +251,7 @@ class Profile:
         """Keep a world: its film and its parameters, each a file of its own. Twice is once."""
         if not self.store.exists(f"saved/{rollout}.json"):
             text = json.dumps({"rollout": rollout, "film": file, "params": params}, indent=2, sort_keys=True)
+            self.store.delete(f"saved/{rollout}.mp4")  # of a save that was cut short
             with contextlib.suppress(KeyTakenError):
                 self.store.put(f"saved/{rollout}.mp4", self.film_bytes(file))
                 self.store.put(f"saved/{rollout}.json", text.encode())
@@ -305,7 +309,7 @@ class Profile:
     def compact(self, *, grace_s: float = 600.0) -> None:
         """Merge small parts where there are many; loses nothing, whoever reads and writes meanwhile."""
         folders = [key for key in self.store.list("embeddings/") if key.endswith("/")]
-        embeddings = [self._embeddings.setdefault(folder, self._embedding_folder(folder)) for folder in folders]
+        embeddings = [self._embedding_folder(folder) for folder in folders]
         for table in (self._labels, self._rollouts, self._films, self._events, *embeddings):
             table.compact(grace_s=grace_s)
 
@@ -334,11 +338,19 @@ class Profile:
         return Table(self.store, folder, columns, self._damaged)
 
     def _embedding_table(self, embedder: str, version: int) -> Table:
-        folder = f"embeddings/{re.sub(r'[^A-Za-z0-9_]+', '-', embedder)}-{version}/"
-        return self._embeddings.setdefault(folder, self._embedding_folder(folder))
+        return self._embedding_folder(f"embeddings/{re.sub(r'[^A-Za-z0-9_]+', '-', embedder)}-{version}/")
 
     def _embedding_folder(self, folder: str) -> Table:
-        return self._table(folder, kinds(EmbeddingTable) | {"id": "text"})
+        if folder not in self._embeddings:
+            table = self._table(folder, kinds(EmbeddingTable) | {"id": "text"})
+            self._embeddings.setdefault(folder, table)  # another thread may have been faster
+        return self._embeddings[folder]
+
+    def _append(self, table: Table, columns: Mapping[str, Any]) -> None:
+        try:
+            table.append(columns)
+        except WidthError as error:
+            raise ProfileError(f'profile "{self.name}": {error}; what changed its shape needs a new version') from error
 
     def _view(self, key: Any, rows: Columns, make: Callable[[Columns], T]) -> T:
         """What was made from a snapshot, until there is another."""
@@ -355,15 +367,15 @@ def listing(root: Path | str) -> list[str]:
 
 
 def _by_block(rows: Columns) -> np.ndarray:
-    """Rows in order of (block, position, id): two writers of one block agree on the order."""
-    return np.lexsort((rows["id"], rows["position"], rows["block"]))
+    """Rows in order of (block, position)."""
+    return np.lexsort((rows["position"], rows["block"]))
 
 
 def _effective(rows: Columns) -> np.ndarray:
     """Rows that are votes and were not undone."""
     undone = set(rows["target"][rows["event"] == "undo"].tolist())
     votes = np.flatnonzero(rows["event"] == "vote")
-    return np.array([row for row in votes if rows["id"][row] not in undone], np.int64)
+    return votes[[id_ not in undone for id_ in rows["id"][votes].tolist()]] if undone else votes
 
 
 def _hash(data: bytes) -> str:

@@ -113,7 +113,7 @@ class Vote:
     """One answer to one pair. Fields as in `LabelTable`.
 
     Raises:
-        ValueError: There is no such answer.
+        ValueError: There is no such answer, a text is not Unicode, or a number is out of range.
     """
 
     id: str
@@ -133,9 +133,14 @@ class Vote:
     time: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
-        """Refuse answers that nobody could learn from."""
+        """Refuse what could not be stored or learned from: votes are stored together, one must not spoil the rest."""
         if self.answer not in ANSWERS:
             raise ValueError(f'"{self.answer}" is not an answer; there are: {", ".join(ANSWERS)}')
+        for name, value in vars(self).items():
+            if isinstance(value, str):
+                value.encode()
+            elif abs(value) >= 2**63:
+                raise ValueError(f"{name} is {value}, out of range")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        self._folders: set[Path] = set()
 
     def put(self, key: str, data: bytes, *, private: bool = False) -> None:
         """Save bytes for good: when this returns, they survive a power cut. The same bytes twice are fine.
@@ -48,7 +49,7 @@ class Store:
         """
         path = self._path(key)
         try:
-            _make_folder(path.parent)
+            self._make_folder(path.parent)
             _create(path, data, 0o600 if private else 0o666)
             _sync_folder(path.parent)
         except FileExistsError as error:
@@ -90,6 +91,21 @@ class Store:
         """Whether a key holds bytes."""
         return self._path(key).is_file()
 
+    def replace(self, key: str, data: bytes) -> None:
+        """Save bytes for good in place of others, which are there until these are: for the one file people edit too.
+
+        Raises:
+            StoreError: The old bytes are still there.
+        """
+        path = self._path(key)
+        temporary = path.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            _write(temporary, data, 0o666)
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise StoreError(f"{key} was not changed: {error.strerror or error}") from error
+
     def sweep(self, prefix: str, age_s: float = 3600.0) -> None:
         """Remove what killed writers left below a prefix, once it is older than any living writer could need."""
         for path in self._path(prefix).glob(f"{_TEMPORARY}*"):
@@ -97,19 +113,21 @@ class Store:
                 if path.stat().st_mtime < time.time() - age_s:
                     path.unlink()
 
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder, and sync the names of all on the way to it: another process may just have made them."""
+        if folder in self._folders:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        for parent in [folder, *folder.parents]:
+            if parent == self.root.parent:
+                break
+            _sync_folder(parent.parent)
+        self._folders.add(folder)
+
     def _path(self, key: str) -> Path:
         if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")) or "\0" in key:
             raise ValueError(f"{key!r} is not a key: keys are relative paths without '..'")
         return self.root / key
-
-
-def _make_folder(path: Path) -> None:
-    """Make a folder and its ancestors, durably."""
-    if path.is_dir():
-        return
-    _make_folder(path.parent)
-    path.mkdir(exist_ok=True)
-    _sync_folder(path.parent)
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.store import Store
@@ -46,6 +47,10 @@ _ARROW = {"text": pa.string(), "int": pa.int64(), "float": pa.float64(), "rows":
 
 class DamagedError(Exception):
     """Raised when bytes are not those that were written."""
+
+
+class WidthError(ValueError):
+    """Raised when the rows of a matrix are not as wide as those that are there."""
 
 
 @dataclass(frozen=True)
@@ -85,24 +90,28 @@ class Table:
         self._store = store
         self._folder = folder
         self._columns = dict(columns) | {"sequence": "int"}
-        self._required = {name for name, kind in self._columns.items() if kind == "rows" or name in ("id", "sequence")}
         self._damaged = damaged
+        self._widths: dict[str, int] = {}
         self._parts: dict[str, _Part] = {}
-        self._rows = _union(self._columns, {})
+        self._rows = _union(self._columns, [])
+        self._known: set[str] = set()
         self._reading = threading.RLock()
         self._writing = threading.Lock()
 
     def read(self) -> Columns:
         """All rows in order of sequence: the very same object until a row is added. Costs one listing when idle."""
         with self._reading:
-            names = self._names()
-            gone, fresh = self._parts.keys() - names, [name for name in names if name not in self._parts]
-            for name in gone:
-                del self._parts[name]
-            loaded = {name: part for name in fresh if (part := self._load(name)) is not None}
-            self._parts.update(loaded)
-            if any(len(part.columns["id"]) for part in loaded.values()) or gone:
-                self._refresh()
+            before = self._parts
+            while True:
+                names = self._names()
+                fresh = {name: self._load(name) for name in names if name not in self._parts}
+                # What was merged and deleted since it was listed is in a part that was not there yet: look again.
+                if None not in fresh.values() or names == self._names():
+                    break
+            self._parts = {name: part for name in names if (part := self._parts.get(name) or fresh[name])}
+            if self._parts.keys() != before.keys():
+                self._rows = _union(self._columns, list(self._parts.values()))
+                self._known = set(self._rows["id"].tolist())
             return self._rows
 
     def append(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> np.ndarray:
@@ -115,31 +124,40 @@ class Table:
             (B,) bool, which rows were new.
 
         Raises:
+            WidthError: The rows of a matrix are not as wide as those that are there.
             StoreError: Nothing was saved.
         """
         with self._writing:
-            known = set(self.read()["id"].tolist())
+            self.read()
+            self._check_width(columns)
             ids = list(columns["id"])
-            first = {id_: row for row, id_ in reversed(list(enumerate(ids)))}
-            fresh = np.array([first[id_] == row and id_ not in known for row, id_ in enumerate(ids)], bool)
+            fresh = np.zeros(len(ids), bool)
+            fresh[_first_of_each(ids)] = True
+            fresh &= [id_ not in self._known for id_ in ids]
             if fresh.any():
                 self._commit(columns, np.flatnonzero(fresh))
             return fresh
 
     def _commit(self, columns: Mapping[str, Sequence[Any] | np.ndarray], rows: np.ndarray) -> None:
         """Write some rows as one part, numbered after all that are there."""
-        start = self._next_sequence()
-        numbers = np.arange(start, start + len(rows))
-        picked = {name: _pick(columns[name], rows) for name in self._columns if name != "sequence"}
-        table = pa.table({name: _to_arrow(kind, picked.get(name, numbers)) for name, kind in self._columns.items()})
-        self._put(table)
+        start = max((int(name[13:25]) for name in self._names()), default=-1) + 1
+        numbers = {"sequence": np.arange(start, start + len(rows))}
+        picked = {name: _pick(columns[name], rows) for name in self._columns if name != "sequence"} | numbers
+        self._put(pa.table({name: _to_arrow(kind, picked[name]) for name, kind in self._columns.items()}))
 
     def _put(self, table: pa.Table) -> str:
         data = _encode(table)
-        low, high = pa.compute.min_max(table["sequence"]).as_py().values()
+        low, high = pc.min_max(table["sequence"]).as_py().values()
         name = f"{low:012d}-{high:012d}-{_digest(data)}.parquet"
         self._store.put(self._folder + name, data)
         return name
+
+    def _check_width(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> None:
+        """Refuse matrices of another width than those that are there, which the first part decides."""
+        for name, there in self._widths.items():
+            width = np.shape(columns[name])[1]
+            if width != there:
+                raise WidthError(f"{self._folder.rstrip('/')} has {there} numbers per {name}, not {width}")
 
     # -- merging ------------------------------------------------------------------------------------------------------
 
@@ -155,37 +173,36 @@ class Table:
         """
         self._store.sweep(self._folder)
         self.read()
-        self._delete_replaced(grace_s)
-        with self._reading:
-            replaced = {name for part in self._parts.values() for name in part.replaces}
-            live = {name: len(part.columns["id"]) for name, part in self._parts.items() if name not in replaced}
-        small = sorted(name for name, rows in live.items() if rows < FULL_ROWS)
+        parts = self._parts
+        for name, part in parts.items():
+            if time.time() - part.merged_at >= grace_s:
+                self._delete_replaced(name, {old: parts[old] for old in part.replaces & parts.keys()})
+        replaced = {name for part in parts.values() for name in part.replaces}
+        small = [name for name in parts if name not in replaced and len(parts[name].columns["id"]) < FULL_ROWS]
         if len(small) > above:
             self._merge(small)
 
     def _merge(self, names: list[str]) -> None:
         """Write the union of some parts as one part, columns that this version does not know included."""
         tables = {name: table for name in names if (table := self._table(name)) is not None}
+        if not tables:
+            return
         table = pa.concat_tables(tables.values(), promote_options="default")
         table = table.sort_by([("sequence", "ascending"), ("id", "ascending")])
         table = table.take(_first_of_each(table["id"].to_pylist()))
         metadata = {"replaces": " ".join(tables), "merged_at": repr(time.time())}
         name = self._put(table.replace_schema_metadata(metadata))
-        if not _decode(self._store.get(self._folder + name), name).equals(table):
-            raise DamagedError(f"{self._folder}{name} does not read back as it was written")
+        back = self._table(name)
+        if back is not None and not back.equals(table):
+            self._damaged(self._folder + name, DamagedError("it does not read back as it was written"))
 
-    def _delete_replaced(self, grace_s: float) -> None:
-        with self._reading:
-            merged = {name: part for name, part in self._parts.items() if part.replaces}
-            parts = dict(self._parts)
-        for name, part in merged.items():
-            if time.time() - part.merged_at < grace_s:
-                continue
-            table = self._table(name)
-            there = set(table["id"].to_pylist()) if table else set()
-            for old in part.replaces & parts.keys():
-                if there.issuperset(parts[old].columns["id"].tolist()):
-                    self._store.delete(self._folder + old)
+    def _delete_replaced(self, name: str, olds: Mapping[str, _Part]) -> None:
+        """Delete parts whose rows are all in the part `name`, which is read again, from the disk, to be sure."""
+        table = self._table(name) if olds else None
+        there = set() if table is None else set(table["id"].to_pylist())
+        for old, part in olds.items():
+            if there.issuperset(part.columns["id"].tolist()):
+                self._store.delete(self._folder + old)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -194,42 +211,41 @@ class Table:
         names = (key.rpartition("/")[2] for key in self._store.list(self._folder))
         return [name for name in names if _NAME.fullmatch(name)]
 
-    def _next_sequence(self) -> int:
-        return max((int(name[13:25]) for name in self._names()), default=-1) + 1
-
     def _load(self, name: str) -> _Part | None:
-        """A part; None if it was merged away meanwhile, or cannot be used."""
+        """A part; None if it is gone, or cannot be used."""
         table = self._table(name)
-        return None if table is None else _part(table, self._columns)
+        if table is None:
+            return None
+        try:
+            part = _part(table, self._columns)
+            for column in (column for column, kind in self._columns.items() if kind == "rows"):
+                self._widths.setdefault(column, part.columns[column].shape[1])
+            self._check_width(part.columns)
+            return part
+        except (KeyError, ValueError) as error:
+            self._damaged(self._folder + name, DamagedError(f"it is not a part of this table: {error}"))
+            return None
 
     def _table(self, name: str) -> pa.Table | None:
         """The rows of a part as they lie on the disk; None if it is gone, or cannot be used."""
-        key = self._folder + name
         try:
-            table = _decode(self._store.get(key), name)
-            missing = self._required - set(table.column_names)
-            if missing:
-                raise DamagedError(f"it has no {' and no '.join(sorted(missing))}")
+            return _decode(self._store.get(self._folder + name), name)
         except FileNotFoundError:
             return None
         except (DamagedError, OSError) as error:
-            self._damaged(key, error)
+            self._damaged(self._folder + name, error)
             return None
-        return table
-
-    def _refresh(self) -> None:
-        self._rows = _union(self._columns, self._parts)
 
 
-def _union(kinds_: Mapping[str, Kind], parts: Mapping[str, _Part]) -> Columns:
+def _union(kinds_: Mapping[str, Kind], parts: Sequence[_Part]) -> Columns:
     """The rows of all parts in order of (sequence, id), the first of each id."""
-    ordered = [parts[name].columns for name in sorted(parts)]
-    columns = {name: _join(kind, [part[name] for part in ordered]) for name, kind in kinds_.items()}
-    sequence = columns["sequence"]
-    if (np.diff(sequence) <= 0).any():
-        columns = _take(columns, np.lexsort((columns["id"], sequence)))
+    columns = {name: _join(kind, [part.columns[name] for part in parts]) for name, kind in kinds_.items()}
+    if (np.diff(columns["sequence"]) <= 0).any():
+        columns = _take(columns, np.argsort(columns["sequence"], kind="stable"))
     if len(set(columns["id"].tolist())) < len(columns["id"]):
         columns = _take(columns, _first_of_each(columns["id"].tolist()))
+    if (np.diff(columns["sequence"]) == 0).any():
+        columns = _take(columns, np.lexsort((columns["id"], columns["sequence"])))
     for name, kind in kinds_.items():
         # All callers share these arrays. Torch warns of read-only memory, so matrices are left writable.
         columns[name].flags.writeable = kind == "rows"
@@ -237,22 +253,21 @@ def _union(kinds_: Mapping[str, Kind], parts: Mapping[str, _Part]) -> Columns:
 
 
 def _join(kind: Kind, arrays: list[np.ndarray]) -> np.ndarray:
-    arrays = [array for array in arrays if len(array)]
     if arrays:
         return np.concatenate(arrays)
     return np.zeros((0, 0), np.float32) if kind == "rows" else np.zeros(0, _DTYPES[kind])
 
 
-def _take(columns: Columns, rows: np.ndarray) -> Columns:
+def _take(columns: Columns, rows: np.ndarray | list[int]) -> Columns:
     return {name: array[rows] for name, array in columns.items()}
 
 
-def _first_of_each(ids: list[str]) -> np.ndarray:
+def _first_of_each(ids: Sequence[str]) -> list[int]:
     """Where each id stands first, ascending."""
     first: dict[str, int] = {}
     for row, id_ in enumerate(ids):
         first.setdefault(id_, row)
-    return np.fromiter(first.values(), np.int64, len(first))
+    return list(first.values())
 
 
 # -- bytes ------------------------------------------------------------------------------------------------------------
@@ -309,9 +324,11 @@ def _to_arrow(kind: Kind, values: np.ndarray) -> pa.Array:
 
 
 def _from_arrow(kind: Kind, table: pa.Table, name: str) -> np.ndarray:
-    if name not in table.column_names:
+    if name not in table.column_names and kind != "rows" and name not in ("id", "sequence"):
         return np.full(len(table), _MISSING[kind], _DTYPES[kind])
     column = table[name].cast(_ARROW[kind]).combine_chunks()
-    if kind == "rows":
-        return column.flatten().to_numpy().reshape(len(column), -1)
-    return column.fill_null(_MISSING[kind]).to_numpy(zero_copy_only=False).astype(_DTYPES[kind])
+    if kind != "rows":
+        return column.fill_null(_MISSING[kind]).to_numpy(zero_copy_only=False).astype(_DTYPES[kind])
+    if len(pc.unique(column.value_lengths())) > 1:
+        raise ValueError(f"the rows of {name} are not equally wide")
+    return column.flatten().to_numpy().reshape(len(column), -1)
