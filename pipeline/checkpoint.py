@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Role: TypeAlias = Literal["rewardor", "generator"]
+ROLES: tuple[Role, ...] = ("rewardor", "generator")
 KEEP_NEWEST = 3
 KEEP_EVERY = 10
 

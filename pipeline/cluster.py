@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ray
 
-ROLES = ("rewardor", "generator")
+from pipeline.checkpoint import ROLES
 
 
 @dataclass(frozen=True)

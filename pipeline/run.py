@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 from typing import Literal
 
+from pipeline.checkpoint import Role
 from pipeline.profile import Profile
 
 Tab = Literal["label", "browse"]
@@ -41,7 +42,7 @@ def serve(root: Path, name: str, *, train: bool, port: int = 7860, host: str = "
         _leave_ray()
 
 
-def train(root: Path, name: str, roles: tuple[Literal["rewardor", "generator"], ...]) -> None:
+def train(root: Path, name: str, roles: tuple[Role, ...]) -> None:
     """Train models of a profile on what is there, and return when nothing is due.
 
     Raises:
@@ -64,7 +65,18 @@ def train(root: Path, name: str, roles: tuple[Literal["rewardor", "generator"], 
     _leave_ray()
 
 
-def newest(profile: Profile, role: Literal["rewardor", "generator"]) -> int:
+def unattended(root: Path, name: str, oracle: str, labels: int, report: Path | None) -> None:
+    """Let a program answer until there are `labels` labels; see `pipeline.unattended.run`.
+
+    Raises:
+        ProfileBusyError: Another process trains this profile.
+    """
+    from pipeline import unattended as work
+
+    work.run(root, name, oracle, labels, report)
+
+
+def newest(profile: Profile, role: Role) -> int:
     """The newest version of a model, 0 before the first."""
     from pipeline import checkpoint
 
@@ -84,7 +96,7 @@ def status(root: Path, name: str) -> dict:
         "generator": {"name": config.generator.name, "version": newest(profile, "generator")},
         "labels": len(profile.labels().id),
         "worlds": statuses,
-        "films": len(profile.films().id),
+        "films": len(profile.films().file),
         "saved": len(profile.saved()),
         "running": [role for role in ("page", "train") if profile.held(role)],
         "problems": profile.problems(),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import cluster, loop, plugins
+from pipeline import checkpoint, cluster, loop, plugins
 from pipeline import train as training
 from pipeline.app.studio import State
 from pipeline.desk import Desk
@@ -41,7 +41,7 @@ class Session:
         self.state: State = "starting"
         self._root, self._train, self._feed = root, train, feed
         self._driver: Driver | None = None
-        self._jobs: dict[training.Role, object] = {}
+        self._jobs: dict[checkpoint.Role, object] = {}
         self._wishes: list[Callable[[Driver], None]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"session-{profile.name}", daemon=True)
@@ -73,7 +73,7 @@ class Session:
         films = sum(len(key.ids) for key in keys if isinstance(key, Films))
         return rolling, films + sum(key.count for key in keys if isinstance(key, Browse))
 
-    def training(self, role: training.Role) -> State:
+    def training(self, role: checkpoint.Role) -> State:
         """What a training job does: off, starting, idle, working or paused."""
         if not self._train:
             return "off"
@@ -121,7 +121,7 @@ class Session:
     def _start_training(self, plan: cluster.ResourcePlan) -> None:
         if not self._train or self._stop.is_set():
             return
-        for role in ("rewardor", "generator"):
+        for role in checkpoint.ROLES:
             self._jobs[role] = training.start(str(self._root.resolve()), self.profile.name, role, cpus=plan.train)
 
     def _end(self) -> None:

@@ -19,8 +19,6 @@ from pipeline.rows import RolloutTable
 from pipeline.session import Session
 from sims import Space
 
-MODELS: tuple[checkpoint.Role, ...] = ("rewardor", "generator")
-
 
 class RunningStudio:
     """Implements `pipeline.app.studio.Studio` on top of Ray.
@@ -75,7 +73,7 @@ class RunningStudio:
         """What is going on now."""
         session, profile = self._session, self.profile
         rolling, filming = session.flying()
-        newest = {role: checkpoint.newest(profile, role) for role in MODELS}
+        newest = {role: checkpoint.newest(profile, role) for role in checkpoint.ROLES}
         votes = len(profile.labels().id)
         rewardor = newest["rewardor"]
         return Activity(

@@ -12,14 +12,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import ray
 
+from pipeline.checkpoint import Role
+
 if TYPE_CHECKING:
     from pipeline.profile import Profile
-
-Role = Literal["rewardor", "generator"]
 
 POLL = 0.2
 """Seconds between two looks at the files."""
