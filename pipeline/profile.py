@@ -30,7 +30,7 @@ from pipeline.config import Config, ConfigError
 from pipeline.roles import Claim, RoleTakenError, held
 from pipeline.rows import EmbeddingTable, EventTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
 from pipeline.store import KeyTakenError, Store, StoreError
-from pipeline.tables import Columns, DamagedError, Table, WidthError, kinds
+from pipeline.tables import GRACE_S, Columns, DamagedError, Table, WidthError, kinds
 
 Role: TypeAlias = Literal["page", "train", "rewardor", "generator"]
 T = TypeVar("T")
@@ -306,7 +306,7 @@ class Profile:
 
     # -- upkeep -------------------------------------------------------------------------------------------------------
 
-    def compact(self, *, grace_s: float = 600.0) -> None:
+    def compact(self, *, grace_s: float = GRACE_S) -> None:
         """Merge small parts where there are many; loses nothing, whoever reads and writes meanwhile."""
         folders = [key for key in self.store.list("embeddings/") if key.endswith("/")]
         embeddings = [self._embedding_folder(folder) for folder in folders]

@@ -40,7 +40,10 @@ COMPACT_ABOVE = 64
 """Parts that a folder may hold before they are worth merging: each costs a reader about a millisecond once."""
 FULL_ROWS = 20_000
 """Parts this long are left as they are: merging them again would cost more than it saves."""
+GRACE_S = 60.0
+"""How long merged parts stay, in seconds, for programs that listed the folder and have not opened its files yet."""
 
+_PATIENCE = 10
 _NAME = re.compile(r"(\d{12})-(\d{12})-([0-9a-f]{16})\.parquet")
 _ARROW = {"text": pa.string(), "int": pa.int64(), "float": pa.float64(), "rows": pa.list_(pa.float32())}
 
@@ -101,18 +104,29 @@ class Table:
     def read(self) -> Columns:
         """All rows in order of sequence: the very same object until a row is added. Costs one listing when idle."""
         with self._reading:
-            before = self._parts
-            while True:
-                names = self._names()
-                fresh = {name: self._load(name) for name in names if name not in self._parts}
-                # What was merged and deleted since it was listed is in a part that was not there yet: look again.
-                if None not in fresh.values() or names == self._names():
-                    break
-            self._parts = {name: part for name in names if (part := self._parts.get(name) or fresh[name])}
-            if self._parts.keys() != before.keys():
+            names = self._names()
+            if names != list(self._parts):
+                self._parts = self._settle(names)
                 self._rows = _union(self._columns, list(self._parts.values()))
                 self._known = set(self._rows["id"].tolist())
             return self._rows
+
+    def _settle(self, names: list[str]) -> dict[str, _Part]:
+        """The parts that these names, or newer ones, stand for.
+
+        While others merge, one listing may miss both a part that is being made and those that it replaces, which are
+        deleted meanwhile. The next listing shows it; two that agree can have missed nothing.
+        """
+        parts = dict(self._parts)
+        for _ in range(_PATIENCE):
+            for name in (name for name in names if name not in parts):
+                part = self._load(name)
+                if part is not None:
+                    parts[name] = part
+            before, names = names, self._names()
+            if names == before:
+                break
+        return {name: parts[name] for name in names if name in parts}
 
     def append(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> np.ndarray:
         """Add rows for good: when this returns, they survive a power cut.
@@ -161,8 +175,8 @@ class Table:
 
     # -- merging ------------------------------------------------------------------------------------------------------
 
-    def compact(self, *, grace_s: float = 600.0, above: int = COMPACT_ABOVE) -> None:
-        """Merge small parts once there are many; delete merged ones after a time in which readers can forget them.
+    def compact(self, *, grace_s: float = GRACE_S, above: int = COMPACT_ABOVE) -> None:
+        """Merge small parts once there are many; delete merged ones a while later.
 
         Loses nothing, whoever else reads, writes, compacts or is killed meanwhile: the union stays the same at
         each step, and a part is deleted only when its rows were read back from the one that replaces it.
