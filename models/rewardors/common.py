@@ -1,19 +1,20 @@
 """The Rewardor for any simulation: fixed features of a clip and a Gaussian process that learns from few labels."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from models import Labels, Rewardor
 from models.preference import LEFT, MARGIN, NEITHER, NOISE, RIGHT, SKIP
 from models.rewardors._features import FAMILIES, F, describe
-from models.rewardors._gaussian_process import Told, find_mode, learn_amplitudes
+from models.rewardors._gaussian_process import Mode, Told, find_mode, learn_amplitudes
+from models.rewardors._kernels import Kernels
 
 ANCHORS = 512
-LENGTHS = (0.7, 2.0)  # of the radial kernels, in median distances of reference worlds
-PRIOR = (1.25, 1.0, 1.5)
+PRIOR = (math.log(3.5), 1.0, 1.5)  # random pairs then differ by 1.9 logits, as people's answers do
 TUNED_ON = 400
 JITTER = 1e-6
-HUGE = 1e30
 
 
 class Common(Rewardor):
@@ -55,54 +56,57 @@ class Common(Rewardor):
         rows = torch.nonzero(reference & usable)[:, 0]
         if len(rows) < 2:
             rows = torch.nonzero(usable)[:, 0]
-        s = self._state = _normalization(embedding[rows])
+        kernels = Kernels.learn(embedding[rows], FAMILY_SLICES)
         left, right, answer = _sorted(labels, usable)
         first, second, told = _functionals(left, right, answer)
         labelled = torch.unique(torch.cat([left, right]))
         spare = rows[~torch.isin(rows, labelled)]
         keep = min(len(labelled), ANCHORS - min(len(spare), ANCHORS // 4))
         labelled = labelled[torch.linspace(0, len(labelled) - 1, keep).round().long()] if keep else labelled
-        anchors = torch.cat([labelled, spare[: ANCHORS - keep]])
-        s["anchor"] = _z(embedding[anchors], s)
-        center = _z(embedding[rows], s)
-        x = [_z(embedding[first], s), _z(embedding[second.clamp_min(0)], s)]
-        s["amplitude"] = torch.full((2 * len(LENGTHS),), 1.0) if amplitude is None else amplitude
-        s["amplitude"] = self._amplitudes(x, second >= 0, told, center) if amplitude is None else amplitude
-        kernel = self._kernel(s["anchor"], s["anchor"])
+        anchor = kernels.normalize(embedding[torch.cat([labelled, spare[: ANCHORS - keep]])])
+        center = kernels.normalize(embedding[rows])
+        x = kernels.normalize(embedding[first]), kernels.normalize(embedding[second.clamp_min(0)])
+        if amplitude is None:
+            amplitude = self._learn(kernels, x, second >= 0, told)
+        kernel = kernels.mix(anchor, anchor, amplitude)
         kernel.diagonal().add_(JITTER * kernel.diagonal().mean())
         factor = torch.linalg.cholesky(kernel)
 
         def phi(z: Tensor) -> Tensor:
-            return torch.linalg.solve_triangular(factor, self._kernel(s["anchor"], z), upper=False).T
+            return torch.linalg.solve_triangular(factor, kernels.mix(anchor, z, amplitude), upper=False).T
 
         middle = phi(center).mean(0)
         g = phi(x[0]) - torch.where((second >= 0)[:, None], phi(x[1]), middle)
         mode = find_mode(g @ g.T, told)
         weights = _draws(g, mode, self.members)
-        s["weight"] = torch.linalg.solve_triangular(factor.T, weights, upper=True).contiguous()
-        s["offset"] = middle @ weights
+        weight = torch.linalg.solve_triangular(factor.T, weights, upper=True).contiguous()
+        self._state = {
+            **kernels.state(),
+            "amplitude": amplitude,
+            "anchor": anchor,
+            "weight": weight,
+            "offset": middle @ weights,
+        }
         return {"evidence": mode.evidence, "labels": float(len(answer)), "spread": float((phi(center) @ weights).mean(1).std())}
 
-    def _amplitudes(self, x: list[Tensor], paired: Tensor, told: Told, center: Tensor) -> Tensor:
-        return self._state["prior"]
-
-    def _kernel(self, a: Tensor, b: Tensor) -> Tensor:
-        s = self._state
-        total = torch.zeros(len(a), len(b), dtype=a.dtype)
-        for g, family in enumerate(FAMILIES.values()):
-            d2 = torch.cdist(a[:, family], b[:, family]) ** 2 / s["median"][g] ** 2
-            for j, length in enumerate(LENGTHS):
-                total += s["amplitude"][g * (len(LENGTHS) + 1) + j] * torch.exp(-d2 / (2 * length**2))
-            linear = a[:, family] @ b[:, family].T / s["median"][g] ** 2
-            total += s["amplitude"][g * (len(LENGTHS) + 1) + len(LENGTHS)] * linear
-        return total
+    def _learn(self, kernels: Kernels, x: tuple[Tensor, Tensor], paired: Tensor, told: Told) -> Tensor:
+        J = len(kernels.unit)
+        if not len(told.sign):
+            return torch.full((J,), math.exp(PRIOR[0]) / J, dtype=torch.float64)
+        both = torch.cat(x)
+        n = len(x[0])
+        stack = []
+        for k in kernels.each(both, both):
+            stack.append(k[:n, :n] - k[:n, n:] - k[n:, :n] + k[n:, n:])
+        return learn_amplitudes(torch.stack(stack), told, PRIOR)
 
     def forward(self, embedding: Tensor) -> Tensor:
         if not self._state:
             raise RuntimeError("call fit or load first: a Rewardor that has seen no worlds has no scale")
         s = self._state
-        z = _z(embedding.to(s["anchor"].dtype), s)
-        return (self._kernel(z, s["anchor"]) @ s["weight"] - s["offset"]).float()
+        kernels = Kernels(s["shift"], s["scale"], s["distance"], s["unit"], FAMILY_SLICES)
+        z = kernels.normalize(embedding)
+        return (kernels.mix(z, s["anchor"], s["amplitude"]) @ s["weight"] - s["offset"]).float()
 
     def state(self) -> dict[str, Tensor]:
         return dict(self._state)
@@ -111,20 +115,7 @@ class Common(Rewardor):
         self._state = dict(state)
 
 
-def _normalization(x: Tensor) -> dict[str, Tensor]:
-    """Shift and scale (F,) of the features of the reference worlds x, and the median distance in each family."""
-    shift, scale = x.mean(0), x.std(0, correction=0)
-    scale = torch.where(scale > 1e-6, scale, HUGE)  # what never varies becomes zero
-    s = {"shift": shift, "scale": scale}
-    z = _z(x, s)
-    apart = [torch.pdist(z[:, f]) for f in FAMILIES.values()]
-    s["median"] = torch.stack([d.median() if len(d) else torch.ones((), dtype=x.dtype) for d in apart]).clamp_min(1e-6)
-    s["prior"] = torch.full((len(FAMILIES) * (len(LENGTHS) + 1),), 3.5 / len(FAMILIES) / (len(LENGTHS) + 1), dtype=x.dtype)
-    return s
-
-
-def _z(x: Tensor, s: dict[str, Tensor]) -> Tensor:
-    return ((x - s["shift"]) / s["scale"]).clamp(-4, 4)
+FAMILY_SLICES = tuple(FAMILIES.values())
 
 
 def _sorted(labels: Labels, usable: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -153,7 +144,7 @@ def _functionals(left: Tensor, right: Tensor, answer: Tensor) -> tuple[Tensor, T
     return torch.cat([left, below]), torch.cat([right, torch.full_like(below, -1)]), told
 
 
-def _draws(g: Tensor, mode, members: int) -> Tensor:
+def _draws(g: Tensor, mode: Mode, members: int) -> Tensor:
     """(R, M) weights whose mean over members is the posterior mean, and whose covariance estimates the posterior's.
 
     Matheron's rule: a draw from the prior, corrected by what the answers say of it.

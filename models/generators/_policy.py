@@ -1,0 +1,33 @@
+"""Weights of a Gibbs policy on a finite set of points."""
+
+import torch
+from torch import Tensor
+
+
+def temper(reward: Tensor, base: Tensor, kl: float) -> tuple[Tensor, float]:
+    """Weights (N,) ∝ base · exp(reward / τ) whose divergence from the base is `kl` nats, and τ.
+
+    The divergence falls as τ rises, so τ is found by bisection. Where even the greediest weights diverge less, these
+    are returned.
+    """
+    log_base = base.double().log().log_softmax(0)
+    reward = reward.double()
+    low, high = -10.0, 10.0  # log τ, in standard deviations of the reward
+    scale = float(reward.std(correction=0)) or 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        log_weight = (log_base + reward / (scale * 2.718281828 ** middle)).log_softmax(0)
+        if float((log_weight.exp() * (log_weight - log_base)).sum()) > kl:
+            low = middle
+        else:
+            high = middle
+    log_weight = (log_base + reward / (scale * 2.718281828 ** high)).log_softmax(0)
+    return log_weight.exp().float(), scale * 2.718281828 ** high
+
+
+def behavior_density(embedding: Tensor, width: float) -> Tensor:
+    """How many worlds (N, F) look like each one, (N,): summed Gaussian similarity."""
+    z = (embedding - embedding.mean(0)) / embedding.std(0, correction=0).clamp_min(1e-6)
+    distance = torch.cdist(z, z).square()
+    apart = distance[distance > 0].median() if len(z) > 1 else torch.tensor(1.)
+    return torch.exp(-distance / (2 * width * apart)).sum(1)
