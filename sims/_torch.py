@@ -169,6 +169,12 @@ class _Take:
                 film[rows, shot[-1] + 1 :] = film[rows, shot[-1], None]
 
 
+def noise(seeds: Tensor, *shape: int) -> Tensor:
+    """Normal numbers (B, *shape): a row depends on its own seed only, and is the same on any device."""
+    rows = [torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
+    return torch.stack(rows).to(seeds.device)
+
+
 def _times(frames: int, steps: int) -> dict[int, list[int]]:
     """The frames to take after each number of steps."""
     times: dict[int, list[int]] = {}

@@ -4,8 +4,12 @@
     G = 2 max(0, 1 - (U - mu)^2 / (9 sigma^2))^4 - 1         how it answers, in [-1, 1]
     A <- clip(A + G / T, 0, 1)
 
-The kernel K has up to three rings: at distance r from its center, in units of the radius R, ring floor(3 r) speaks
-with its height times (4 q (1 - q))^4, where q runs from 0 to 1 across the ring. K sums to 1.
+The kernel K has up to three rings: at distance r from its center, in units of a ring's thickness, ring floor(r) speaks
+with its height times (4 q (1 - q))^4, where q = r mod 1. K sums to 1.
+
+Known creatures lie on a ridge, sigma = 0.25 mu^1.5: below it everything dies, above it everything is covered by spots
+and stripes. So the tolerance sigma / mu^1.5 is what is drawn, and the prior lies around the ridge. How a world starts
+decides as much as its rule about what lives, so that is drawn, too.
 
 [1] B. W.-C. Chan. Lenia: Biology of Artificial Life. Complex Systems 28(3), 2019.
 
@@ -13,30 +17,37 @@ Shapes: B rollouts, H W cells.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
 from sims import Param, Params, Space, TorchSimulation
 from sims._color import paint
-from sims._torch import ALIVE, DEAD, EXPLODED
+from sims._torch import ALIVE, DEAD, EXPLODED, noise
 
 SPACE = Space(
-    Param("mu", 0.1, 0.4, doc="how crowded a cell likes it: higher makes denser, thicker bodies"),
-    Param("rho", 0.08, 0.25, scale="log", doc="tolerance sigma / mu: low is fragile and crisp, high survives as fog"),
-    Param("time", 4, 20, scale="log", unit="steps", doc="T, steps per unit of time: higher is slower and smoother"),
-    Param("radius", 6, 13, scale="log", unit="cells", doc="R, reach of a cell: the size of a creature"),
-    Param("rings", 0, 1, shape=(3,), doc="heights of the kernel's rings, inner to outer: the texture of a body"),
-    Param("patch", 0.1, 0.6, unit="worlds", doc="radius of the patch that is alive at the start"),
-    Param("density", 0.3, 1.5, doc="mean of the patch at the start, relative to mu"),
-    Param("contrast", 0.2, 1.5, doc="how uneven the patch is"),
-    Param("grain", 0.2, 1.0, scale="log", doc="size of the patch's lumps, in radii: high starts as few big blobs"),
+    Param("mu", 0.12, 0.3, scale="log", doc="how crowded a cell likes it: higher makes denser, thicker bodies"),
+    Param("tolerance", 0.17, 0.28, scale="log", doc="sigma / mu^1.5: low is fragile and crisp, high fills the world"),
+    Param("time", 8, 25, scale="log", unit="steps", doc="T, steps per unit of time: higher is slower and smoother"),
+    Param("radius", 8, 13, scale="log", unit="cells", doc="R of a kernel with one ring: the size of a creature"),
+    Param("rings", 1, 3, doc="number of rings, the last one fading in: more make richer textures"),
+    Param("height", 0, 1, shape=(3,), doc="heights of the rings, inner to outer: what a body is made of"),
+    Param("patch", 0.2, 0.6, unit="worlds", doc="radius of the patch that is alive at the start"),
+    Param("cover", 0.3, 0.75, doc="share of the patch that is alive: high starts with more"),
+    Param("level", 0.5, 1, doc="how dense its lumps are: high starts with more"),
+    Param("grain", 0.15, 0.5, scale="log", doc="size of its lumps, in radii: high starts as few big blobs"),
 )
+
+MEMORY = 24
+"""Steps after which the trail that colors a world has mostly faded."""
+
+State: TypeAlias = dict[str, Tensor]
+Rule: TypeAlias = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lenia(TorchSimulation[Tensor, dict[str, Tensor]]):
+class Lenia(TorchSimulation[State, Rule]):
     """Lenia with one channel and one kernel, on a torus.
 
     Attributes:
@@ -51,84 +62,83 @@ class Lenia(TorchSimulation[Tensor, dict[str, Tensor]]):
 
     @property
     def space(self) -> Space:
-        """11 parameters: the growth (mu, rho), T, R, the rings, and how the world starts."""
+        """12 parameters: what a cell likes, how it sees, and how the world starts."""
         return SPACE
 
-    def rule(self, params: Params) -> dict[str, Tensor]:
-        """The kernel's spectrum (B, H, W/2+1), the growth's constants (B, 1, 1), and what `start` needs."""
-        kernel = kernels(params["radius"], params["rings"], self.size)
+    def rule(self, params: Params) -> Rule:
+        """The kernel's spectrum (B, H, W/2+1), and constants (B, 1, 1) of growth and start."""
+        kernel = kernels(params["radius"], params["rings"], params["height"], self.size)
+        names = ("mu", "time", "radius", "patch", "cover", "level", "grain")
         return {
             "kernel": torch.fft.rfft2(kernel),
-            "mu": params["mu"][:, None, None],
-            "sigma": (params["mu"] * params["rho"])[:, None, None],
-            "rate": 1 / params["time"][:, None, None],
-            **{name: params[name][:, None, None] for name in ("radius", "patch", "density", "contrast", "grain")},
+            "sigma": (params["tolerance"] * params["mu"] ** 1.5)[:, None, None],
+            **{name: params[name][:, None, None] for name in names},
         }
 
-    def start(self, rule: dict[str, Tensor], seeds: Tensor) -> Tensor:
-        """A patch of lumps in the middle of an empty world, (B, H, W) in [0, 1]."""
-        noise = _noise(seeds, self.size).to(rule["mu"])
-        lumps = _smooth(noise, rule["grain"] * rule["radius"])
+    def start(self, rule: Rule, seeds: Tensor) -> State:
+        """`cells` and their `trail`, (B, H, W) in [0, 1]: lumps in a disc in the middle of an empty world."""
+        lumps = _blur(noise(seeds, self.size, self.size).to(rule["mu"]), rule["grain"] * rule["radius"])
         lumps = lumps / lumps.std((1, 2), keepdim=True)
-        distance = _distance(self.size).to(noise) / self.size
-        patch = ((rule["patch"] - distance) * 20 + 0.5).clamp(0, 1)
-        return (patch * rule["density"] * rule["mu"] * (1 + rule["contrast"] * lumps)).clamp_(0, 1)
+        water = torch.special.ndtri(1 - rule["cover"])  # What rises above it is alive.
+        middle = _distance(self.size).to(lumps) / self.size
+        disc = (0.5 + 20 * (rule["patch"] - middle)).clamp(0, 1)
+        cells = disc * rule["level"] * (lumps - water).clamp(0, 1)
+        return {"cells": cells, "trail": cells}
 
-    def step(self, state: Tensor, rule: dict[str, Tensor]) -> Tensor:
-        """The world 1/T units of time later, (B, H, W) in [0, 1]."""
-        u = torch.fft.irfft2(torch.fft.rfft2(state).mul_(rule["kernel"]), s=state.shape[1:])
-        return growth(u, rule["mu"], rule["sigma"]).mul_(rule["rate"]).add_(state).clamp_(0, 1)
+    def step(self, state: State, rule: Rule) -> State:
+        """The world 1/T units of time later."""
+        u = torch.fft.irfft2(torch.fft.rfft2(state["cells"]).mul_(rule["kernel"]), s=state["cells"].shape[1:])
+        cells = growth(u, rule["mu"], rule["sigma"]).div_(rule["time"]).add_(state["cells"]).clamp_(0, 1)
+        return {"cells": cells, "trail": state["trail"].lerp(cells, 1 / MEMORY)}
 
-    def draw(self, state: Tensor, size: int) -> Tensor:
-        """Frames of the world, (B, size, size, 3) uint8, empty to full in fixed colors."""
-        return paint(state, size)
+    def draw(self, state: State, size: int) -> Tensor:
+        """Frames of the world, (B, size, size, 3) uint8, in fixed colors."""
+        return paint(state["cells"], state["trail"], size)
 
-    def status(self, state: Tensor, rule: dict[str, Tensor]) -> Tensor:
-        """Dead when less than one full cell is left, exploded when the world is mostly full."""
+    def status(self, state: State, rule: Rule) -> Tensor:
+        """Dead with less than one full cell left, exploded when four fifths of the world are covered."""
         del rule
-        verdict = torch.full((len(state),), ALIVE, device=state.device)
-        verdict[(state > 0.1).float().mean((1, 2)) > 0.8] = EXPLODED
-        verdict[~(state.sum((1, 2)) > 1)] = DEAD
+        cells = state["cells"]
+        verdict = torch.full((len(cells),), ALIVE, device=cells.device)
+        verdict[(cells > 0.1).float().mean((1, 2)) > 0.8] = EXPLODED
+        verdict[~(cells.sum((1, 2)) > 1)] = DEAD
         return verdict
 
 
 def growth(u: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    """Growth in [-1, 1] of what cells see; 1 exactly at `u == mu`. Overwrites `u`."""
+    """Growth in [-1, 1] of what cells see; 1 exactly at `u == mu`. In place: `u` is overwritten."""
     u.sub_(mu).div_(3 * sigma).square_()
     return u.neg_().add_(1).clamp_(min=0).square_().square_().mul_(2).sub_(1)
 
 
-def kernels(radius: Tensor, rings: Tensor, size: int) -> Tensor:
+def kernels(radius: Tensor, rings: Tensor, height: Tensor, size: int) -> Tensor:
     """Kernels (B, size, size) that sum to 1, centered on cell (0, 0).
 
     Args:
-        radius: (B,), in cells.
-        rings: (B, 3) heights, from the inner to the outer ring.
+        radius: (B,), R of a kernel with one ring, in cells; each further ring reaches half a radius further.
+        rings: (B,) from 1 to 3. The part after the point is how loud the last ring already is.
+        height: (B, 3), inner to outer.
         size: Side of the world, in cells.
     """
-    r = _distance(size).roll((size // 2, size // 2), (0, 1)).to(radius) / radius[:, None, None] * rings.shape[1]
-    q = r % 1
-    ring = r.long().clamp_(max=rings.shape[1] - 1)
-    height = rings.gather(1, ring.flatten(1)).view_as(r)
-    shell = height * (4 * q * (1 - q)) ** 4 * (r < rings.shape[1])
+    thickness = radius * (rings + 1) / 2 / rings
+    r = _distance(size).roll((size // 2, size // 2), (0, 1)).to(radius) / thickness[:, None, None]
+    loudness = height * (rings[:, None] - torch.arange(3, device=rings.device)).clamp(0, 1)  # (B, 3)
+    ring, q = r.long().clamp_(max=2), r % 1
+    shell = loudness.gather(1, ring.flatten(1)).view_as(r) * (4 * q * (1 - q)) ** 4
+    shell = shell * (r < rings[:, None, None])
     return shell / shell.sum((1, 2), keepdim=True)
 
 
 def _distance(size: int) -> Tensor:
-    """Distance of each cell (size, size) to the middle cell, in cells."""
+    """Distance (size, size) of each cell to the middle one, in cells."""
     axis = torch.arange(size, dtype=torch.float64) - size // 2
     return torch.hypot(axis[:, None], axis)
 
 
-def _noise(seeds: Tensor, size: int) -> Tensor:
-    """White noise (B, size, size): a row depends on its own seed only, on any device."""
-    rows = [torch.randn(size, size, generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
-    return torch.stack(rows).to(seeds.device)
-
-
-def _smooth(field: Tensor, scale: Tensor) -> Tensor:
+def _blur(field: Tensor, scale: Tensor) -> Tensor:
     """Fields (B, H, W) blurred on the torus by a Gaussian of `scale` (B, 1, 1) cells."""
-    frequency = torch.fft.fftfreq(field.shape[-1]).to(field)
-    square = frequency[:, None] ** 2 + frequency[: field.shape[-1] // 2 + 1] ** 2
-    blur = (-2 * (torch.pi * scale) ** 2 * square).clamp_(min=-80).exp()  # exp is slow where it underflows
-    return torch.fft.irfft2(torch.fft.rfft2(field) * blur, s=field.shape[1:])
+    height, width = field.shape[1:]
+    down, along = torch.fft.fftfreq(height).to(field), torch.fft.rfftfreq(width).to(field)
+    exponent = -2 * (torch.pi * scale) ** 2 * (down[:, None] ** 2 + along**2)
+    gain = exponent.clamp_(min=-80).exp()  # exp is ten times slower where it underflows
+    return torch.fft.irfft2(torch.fft.rfft2(field) * gain, s=(height, width))
