@@ -106,6 +106,8 @@ def set_value(config: Config, assignment: str) -> Config:
         raise ConfigError(f'"{assignment}" is not of the form key=value, such as rollouts.per_label=8')
     document = _to_toml(config)
     if dot and not isinstance(document.get(section), dict):
+        if section in document:
+            raise ConfigError(f"{section} is one value, without keys of its own")
         raise _unknown(section, tuple(document))
     if name == "name" and section in _KINDS:  # the options of another plug-in mean nothing to this one
         document[section] = {}

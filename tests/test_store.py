@@ -1,0 +1,184 @@
+import errno
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.store import KeyTakenError, Store, StoreError
+
+STEPS = ("open", "write", "fsync", "link")
+"""The calls that a `put` makes, each of which may fail."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "root")
+
+
+def visible(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+def failing(call: Callable, turn: int, number: int) -> Callable:
+    """A call that fails when it is called for the `turn`-th time."""
+    count = iter(range(1, 1000))
+
+    def fails(*args: object, **options: object) -> object:
+        if next(count) == turn:
+            raise OSError(number, os.strerror(number))
+        return call(*args, **options)
+
+    return fails
+
+
+def test_what_is_put_can_be_got_whole_or_in_part(store: Store) -> None:
+    store.put("a/b/c.bin", b"0123456789")
+    assert store.get("a/b/c.bin") == b"0123456789"
+    assert store.get("a/b/c.bin", 3) == b"3456789"
+    assert store.get("a/b/c.bin", 3, 4) == b"3456"
+    assert store.exists("a/b/c.bin")
+    assert not store.exists("a/b")
+
+
+def test_a_key_never_changes_its_bytes(store: Store) -> None:
+    store.put("a", b"first")
+    store.put("a", b"first")
+    with pytest.raises(KeyTakenError, match="a already holds other bytes"):
+        store.put("a", b"second")
+    assert store.get("a") == b"first"
+
+
+def test_a_listing_has_what_lies_directly_below_and_no_leftovers(store: Store) -> None:
+    for key in ("x/2", "x/1", "x/y/3", "z"):
+        store.put(key, b"")
+    (store.root / "x" / ".tmp-left-by-a-killed-writer").write_bytes(b"half")
+    assert store.list("x/") == ["x/1", "x/2", "x/y/"]
+    assert store.list("nothing/") == []
+
+
+def test_delete_forgets_and_can_be_repeated(store: Store) -> None:
+    store.put("a", b"1")
+    store.delete("a")
+    store.delete("a")
+    with pytest.raises(FileNotFoundError):
+        store.get("a")
+
+
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a\0b"])
+def test_keys_stay_inside_the_root(store: Store, key: str) -> None:
+    with pytest.raises(ValueError, match="is not a key"):
+        store.put(key, b"")
+
+
+def test_private_bytes_are_for_the_owner_only(store: Store) -> None:
+    store.put("secret", b"", private=True)
+    assert (store.root / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_of_many_writers_of_one_key_exactly_one_wins(store: Store) -> None:
+    won: list[bytes] = []
+
+    def write(data: bytes) -> None:
+        try:
+            store.put("a", data)
+            won.append(data)
+        except KeyTakenError:
+            pass
+
+    threads = [threading.Thread(target=write, args=(bytes([number]) * 1000,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [store.get("a")]
+
+
+def logged(call: Callable, name: str, log: list[str]) -> Callable:
+    def logs(*args: object, **options: object) -> object:
+        log.append(name)
+        return call(*args, **options)
+
+    return logs
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failing_step_saves_nothing_or_says_so_and_the_next_try_succeeds(
+    store: Store, monkeypatch: pytest.MonkeyPatch, step: str, number: int
+) -> None:
+    store.put("folder/before", b"")
+    for turn in range(1, 4):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, step, failing(getattr(os, step), turn, number))
+            try:
+                store.put("folder/a", b"data")
+            except StoreError as error:
+                assert os.strerror(number) in str(error)  # noqa: PT017, success is fine where the step has fewer turns
+        assert not store.exists("folder/a") or store.get("folder/a") == b"data"
+        assert not [path for path in visible(store.root) if path.name.startswith(".tmp")]
+    store.put("folder/a", b"data")
+    assert store.get("folder/a") == b"data"
+
+
+def test_nothing_is_acknowledged_before_data_and_then_its_name_are_synced(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put("folder/before", b"")
+    log: list[str] = []
+    for step in ("write", "fsync", "link"):
+        monkeypatch.setattr(os, step, logged(getattr(os, step), step, log))
+    store.put("folder/a", b"data")
+    assert log == ["write", "fsync", "link", "fsync"]
+
+
+def test_short_writes_are_continued(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    store.put("a", b"0123456789")
+    assert store.get("a") == b"0123456789"
+
+
+def test_folders_without_hard_links_work_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", failing(os.link, 1, errno.EPERM))
+    store.put("a", b"first")
+    monkeypatch.setattr(os, "link", failing(os.link, 1, errno.ENOTSUP))
+    with pytest.raises(KeyTakenError):
+        store.put("a", b"second")
+    assert store.get("a") == b"first"
+
+
+def test_a_full_disk_shows_nothing_and_recovers(tmp_path: Path) -> None:
+    code = """
+import resource, sys
+from pathlib import Path
+from pipeline.store import Store, StoreError
+store = Store(Path(sys.argv[1]))
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+try:
+    store.put("a", bytes(300))
+except StoreError as error:
+    print(error)
+assert not list(Path(sys.argv[1]).iterdir())
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+store.put("a", bytes(300))
+assert store.get("a") == bytes(300)
+"""
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "a was not saved: File too large"
+
+
+def test_only_old_leftovers_are_swept(store: Store) -> None:
+    store.put("x/a", b"")
+    old, new = store.root / "x" / ".tmp-old", store.root / "x" / ".tmp-new"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    store.sweep("x/")
+    assert not old.exists()
+    assert new.exists()
+    assert store.exists("x/a")
