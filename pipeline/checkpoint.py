@@ -67,7 +67,9 @@ def commit(profile: Profile, role: Role, tensors: Mapping[str, "Tensor"], manife
     import safetensors.torch
 
     _refuse_non_finite(tensors)
-    data = safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    data = safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    )
     number = _next_number(profile, role)
     while not _commit_as(profile, role, number, data, dict(manifest)):
         number += 1  # another process was faster

@@ -10,6 +10,7 @@ LENGTHS = (0.7, 2.0)
 """Of the radial kernels, in median distances between reference worlds."""
 
 EACH = len(LENGTHS) + 1
+NEVER = 1e30
 CLIP = 4.0
 """Features further out than this many standard deviations are brought in: they are outliers, not information."""
 
@@ -20,7 +21,7 @@ class Kernels:
 
     Attributes:
         shift: (F,) means of the features of the reference worlds.
-        scale: (F,) their standard deviations; infinite for features that never change.
+        scale: (F,) their standard deviations; `NEVER` for features that never change: these become zero.
         distance: (families,) median distance between reference worlds.
         unit: (J,) what the scaling divides by.
         families: Where each family's features are.
@@ -36,7 +37,7 @@ class Kernels:
     def learn(cls, reference: Tensor, families: Sequence[slice]) -> "Kernels":
         """The kernels of reference worlds (n, F), n >= 1."""
         shift, scale = reference.mean(0), reference.std(0, correction=0)
-        scale = torch.where(scale > 1e-6, scale, torch.inf)
+        scale = torch.where(scale > 1e-6, scale, NEVER)  # finite, since a version holds finite weights only
         one = torch.ones(len(families), dtype=reference.dtype)
         raw = cls(shift, scale, one, one.repeat_interleave(EACH), families)
         z = raw.normalize(reference)

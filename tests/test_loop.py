@@ -1,0 +1,244 @@
+"""The loop without Ray: what is due, read from files, and what doing it changes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import checkpoint, loop, train
+from pipeline.config import Config, Plugin, RolloutPlan
+from pipeline.driver import Driver
+from pipeline.loop import Block
+from pipeline.profile import Profile
+from pipeline.roll import roll_here
+from pipeline.rollouts import Job
+from pipeline.rows import Vote
+from sims.lenia import Lenia
+
+SIM = Lenia()
+SMALL = Config(generator=Plugin(name="filter"), rollouts=RolloutPlan(prior=40, per_label=2, block=20))
+
+
+class Here:
+    """A pool of one, that simulates while it is asked to: the driver sees no difference."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[object, Job] = {}
+        self.free = 100
+
+    @property
+    def keys(self) -> set[object]:
+        return set(self.jobs)
+
+    def submit(self, job: Job) -> None:
+        self.jobs.setdefault(job.key, job)
+
+    def collect(self, _timeout: float) -> list:
+        done = [(job, roll_here(SIM)(job.unit, job.seeds, job.ask, job.film)) for job in self.jobs.values()]
+        self.jobs.clear()
+        return done
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Profile:
+    return Profile.create(tmp_path, "p", SMALL)
+
+
+def driver(profile: Profile, **options) -> Driver:
+    return Driver(profile, SIM, Here(), **options)
+
+
+def turn(driver: Driver) -> None:
+    """Everything that is due for the simulators."""
+    for _ in range(3):
+        driver.tick(0)
+
+
+def label(profile: Profile, count: int, start: int = 0) -> None:
+    """Answers that prefer the world with more light, which is the first unit parameter of no simulation."""
+    rollouts = profile.rollouts()
+    alive = rollouts.id[rollouts.status == "alive"].tolist()
+    pairs = [(alive[n % len(alive)], alive[(n + 7) % len(alive)]) for n in range(start, start + count)]
+    profile.add_votes(
+        [
+            Vote(id=f"v{start + n}", left=a, right=b, answer="left" if a < b else "right", labeler="me")
+            for n, (a, b) in enumerate(pairs)
+        ]
+    )
+
+
+def settle(profile: Profile, one: Driver) -> None:
+    turn(one)
+    for role in checkpoint.ROLES:
+        train.train(profile, role, once=True)
+    turn(one)
+    train.train(profile, "generator", once=True)
+
+
+def test_a_new_profile_wants_prior_worlds_and_nothing_else(profile: Profile) -> None:
+    assert loop.due_blocks(profile) == [Block(0, -1), Block(1, -1)]
+    assert not loop.due_fit(profile)
+    assert not loop.due_tell(profile)
+    one = driver(profile)
+    turn(one)
+    assert loop.due_blocks(profile) == []
+    assert loop.settled(profile)
+    rollouts = profile.rollouts()
+    assert rollouts.block.tolist() == [0] * 20 + [1] * 20
+    assert set(rollouts.origin) == {"prior"}
+    embedded = profile.embeddings("common", loop.new_rewardor(profile).version).rollout
+    assert set(embedded) == set(rollouts.id[rollouts.status == "alive"])
+
+
+def test_labels_pay_for_a_rewardor_a_generator_and_worlds(profile: Profile) -> None:
+    one = driver(profile)
+    turn(one)
+    label(profile, 15)
+    assert loop.due_fit(profile)
+    assert train.step(profile, "rewardor") == 1
+    assert not loop.due_fit(profile)
+    assert loop.due_tell(profile)
+    assert train.step(profile, "generator") == 1
+    assert loop.due_blocks(profile) == [Block(2, 1), Block(3, 1)]  # 40 + 2 * 15 worlds are 4 blocks of 20
+    turn(one)
+    assert len(profile.rollouts().id) == 80
+    assert set(profile.rollouts().origin[40:]) == {"generator"}
+    assert loop.due_tell(profile), "the worlds that came since are news to the generator"
+    settle(profile, one)
+    assert loop.settled(profile)
+    assert checkpoint.newest(profile, "generator").snapshot == {"rewardor": 1, "rollouts": 80}
+
+
+def test_an_undone_label_is_unlearned(profile: Profile) -> None:
+    turn(driver(profile))
+    label(profile, 8)
+    train.step(profile, "rewardor")
+    profile.undo("v3", "me")
+    assert loop.due_fit(profile)
+    train.step(profile, "rewardor")
+    assert checkpoint.newest(profile, "rewardor").snapshot["labels"] == 7
+    assert not loop.due_fit(profile)
+
+
+def test_a_patient_driver_waits_for_the_generator_that_knows_all_labels(profile: Profile) -> None:
+    turn(driver(profile))
+    label(profile, 15)
+    assert loop.due_blocks(profile, patient=True) == []
+    train.step(profile, "rewardor")
+    assert loop.due_blocks(profile, patient=True) == []
+    train.step(profile, "generator")
+    assert [block.generator for block in loop.due_blocks(profile, patient=True)] == [1, 1]
+
+
+def test_the_same_block_asks_for_the_same_worlds_anywhere(profile: Profile, tmp_path: Path) -> None:
+    twin = Profile.create(tmp_path / "elsewhere", "q", SMALL)
+    for block in (Block(0, -1), Block(1, -1)):
+        here, there = loop.ask(profile, block, SIM.space.dim), loop.ask(twin, block, SIM.space.dim)
+        np.testing.assert_array_equal(here[0], there[0])
+        np.testing.assert_array_equal(here[1], there[1])
+    first, second = (loop.ask(profile, Block(number, -1), SIM.space.dim) for number in (0, 1))
+    assert not np.intersect1d(first[1], second[1]).size
+    assert not (first[0] == second[0]).any()
+
+
+def test_a_crash_between_two_writes_is_repaired_by_doing_it_again(profile: Profile, monkeypatch) -> None:
+    one = driver(profile)
+    with monkeypatch.context() as patch:
+        patch.setattr(Profile, "add_rollouts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            turn(one)
+    assert len(profile.embeddings("common", loop.new_rewardor(profile).version).rollout) > 0
+    assert len(profile.rollouts().id) == 0
+    again = Profile.open(profile.root, profile.name)
+    turn(driver(again))
+    assert len(again.rollouts().id) == 40
+    ids = again.embeddings("common", loop.new_rewardor(again).version).rollout
+    assert len(ids) == len(set(ids))
+
+
+def test_worlds_are_embedded_again_for_another_rewardor(profile: Profile) -> None:
+    one = driver(profile)
+    turn(one)
+    version = loop.new_rewardor(profile).version
+    one._embedder = type("Newer", (), {"version": version + 1})()
+    turn(one)
+    turn(one)
+    assert set(profile.embeddings("common", version + 1).rollout) == set(profile.embeddings("common", version).rollout)
+
+
+def test_films_are_made_of_the_worlds_that_people_will_see(profile: Profile) -> None:
+    turn(driver(profile))
+    rollouts = profile.rollouts()
+    alive = rollouts.id[rollouts.status == "alive"][:2].tolist()
+
+    class Desk:
+        def wanted(self) -> list[str]:
+            return [world for world in alive if world not in profile.films().rollout]
+
+        def drop(self, worlds) -> None:
+            assert list(worlds) == []
+
+        def wake(self) -> None:
+            pass
+
+    one = driver(profile, desk=Desk())
+    turn(one)
+    films = profile.films()
+    assert sorted(films.rollout) == sorted(alive)
+    # the frames that people see are the ones that the rewardor learns from
+    table = profile.embeddings("common", loop.new_rewardor(profile).version)
+    known = set(zip(table.rollout, table.source, strict=True))
+    assert set(zip(films.rollout, films.source, strict=True)) <= known
+
+
+def test_browsing_changes_nothing_that_is_learned(profile: Profile) -> None:
+    one = driver(profile)
+    turn(one)
+    label(profile, 15)
+    settle(profile, one)
+    wanted, told = loop.blocks_wanted(profile), checkpoint.newest(profile, "generator").number
+    request = one.browse(6, seed=3)
+    assert one.pending(request) == 6
+    turn(one)
+    assert one.pending(request) == 0
+    assert len(one.browsed[request]) == 6
+    assert loop.blocks_wanted(profile) == wanted
+    assert loop.settled(profile)
+    assert checkpoint.newest(profile, "generator").number == told
+
+
+def test_labels_of_unknown_worlds_are_left_out_until_these_are_embedded(profile: Profile) -> None:
+    turn(driver(profile))
+    label(profile, 5)
+    profile.add_votes([Vote(id="ghost", left="nowhere", right="nothing", answer="left", labeler="me")])
+    embedding, rows, reference = loop.training_set(profile, loop.new_rewardor(profile), profile.labels())
+    assert len(rows.left) == 5
+    assert bool(torch.isfinite(embedding).all())
+    assert int(reference.sum()) == int((profile.rollouts().status == "alive").sum())
+
+
+def test_an_error_while_training_is_told_and_does_not_end_the_job(profile: Profile, monkeypatch) -> None:
+    turn(driver(profile))
+    label(profile, 5)
+    calls = []
+
+    def flaky(*_: object) -> int | None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError("the disk hiccups")
+        raise KeyboardInterrupt  # ends the test's endless job
+
+    monkeypatch.setattr(train, "step", flaky)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(profile, "rewardor")
+    assert "the disk hiccups" in profile.events().text[-1]
+
+
+def test_paused_models_do_nothing(profile: Profile) -> None:
+    turn(driver(profile))
+    label(profile, 5)
+    profile.pause("rewardor")
+    assert train.step(profile, "rewardor") is None
+    profile.resume("rewardor")
+    assert train.step(profile, "rewardor") == 1
