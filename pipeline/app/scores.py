@@ -1,17 +1,20 @@
-"""How good worlds are, with intervals: in the eyes of people, and in the Rewardor's."""
+"""How good worlds are, with 95 % intervals: in the eyes of people, and in the Rewardor's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline import ranking
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
+
+OUTCOME = {"left": 1.0, "right": 0.0, "tie": 0.5, "neither": 0.5}
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A world's score and its 95 % interval; only differences mean anything."""
+    """A world's score and its interval; only differences mean anything."""
 
     rollout: str
     score: float
@@ -20,8 +23,23 @@ class Scored:
 
 
 def by_people(profile: Profile) -> list[Scored]:
-    """All worlds that were compared, in the order of nothing."""
-    return []
+    """All worlds that were compared; remembered until there is another label."""
+    labels = profile.labels()
+    known, scored = profile.cache.get("by people", (None, []))
+    if known is not labels:
+        decided = labels.where(np.isin(labels.answer.astype(str), list(OUTCOME)))
+        worlds, rows = np.unique(np.concatenate([decided.left, decided.right]).astype(str), return_inverse=True)
+        left, right = np.split(rows, 2)
+        outcome = np.array([OUTCOME[answer] for answer in decided.answer])
+        scored = _ranked(worlds.tolist(), left, right, outcome) if len(worlds) else []
+        profile.cache["by people"] = labels, scored
+    return scored
+
+
+def _ranked(worlds: list[str], left: np.ndarray, right: np.ndarray, outcome: np.ndarray) -> list[Scored]:
+    ranked = ranking.rank(left, right, outcome, len(worlds))
+    rows = zip(worlds, ranked.score.tolist(), ranked.low.tolist(), ranked.high.tolist(), strict=True)
+    return [Scored(*row) for row in rows]
 
 
 def by_rewardor(profile: Profile, rollouts: Sequence[str]) -> list[Scored]:

@@ -14,8 +14,14 @@ from pipeline.app.studio import Studio
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]", "testserver"]
 
 
-def serve(studio: Studio, *, host: str = "127.0.0.1", port: int = 7860) -> None:
+def serve(studio: Studio, *, host: str = "127.0.0.1", port: int = 7860, tab: str = "label") -> None:
     """Serve the page until the process is told to end.
+
+    Args:
+        studio: What it shows.
+        host: A loopback address.
+        port: Where.
+        tab: The tab that is open first, one of `page.TABS`.
 
     Raises:
         ValueError: `host` can be reached from other machines.
@@ -23,7 +29,7 @@ def serve(studio: Studio, *, host: str = "127.0.0.1", port: int = 7860) -> None:
     import uvicorn
 
     check_host(host)
-    uvicorn.run(build(studio), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    uvicorn.run(build(studio, tab=tab), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
 
 
 def check_host(host: str) -> None:
@@ -39,7 +45,7 @@ def check_host(host: str) -> None:
         )
 
 
-def build(studio: Studio) -> FastAPI:
+def build(studio: Studio, *, tab: str = "label") -> FastAPI:
     """The whole application, ready to be served on a loopback address."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported, below
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -47,12 +53,10 @@ def build(studio: Studio) -> FastAPI:
 
     app = FastAPI(title="Alife RL pipeline", openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes.router(studio))
-    app.add_middleware(
-        CORSMiddleware, allow_origins=[]
-    )  # its presence switches off Gradio's, which reflects any origin
+    app.add_middleware(CORSMiddleware, allow_origins=[])  # without one, Gradio's would welcome any origin
     app.add_middleware(Guard)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)
-    return page.mount(app, studio)
+    return page.mount(app, tab)
 
 
 def _is_address(host: str) -> bool:

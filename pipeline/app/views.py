@@ -107,6 +107,9 @@ def _train(studio: Studio) -> dict[str, Any]:
     }
     events = [_event("rewardor", each, learned) for each in rewardors]
     events += [_event("generator", each, taught) for each in generators]
+    notes = profile.events()
+    rows = zip(notes.kind.tolist()[-EVENTS:], notes.text.tolist()[-EVENTS:], notes.time.tolist()[-EVENTS:], strict=True)
+    events += [{"role": "note", "kind": kind, "text": text, "time": when} for kind, text, when in rows]
     events.sort(key=lambda event: event["time"], reverse=True)
     return activity(studio) | {"curves": curves, "events": events[:EVENTS]}
 

@@ -4,8 +4,6 @@ import functools
 import tomllib
 from importlib import resources
 
-DEFAULT = "en"
-
 
 @functools.cache
 def words() -> dict[str, dict[str, str]]:
@@ -14,5 +12,5 @@ def words() -> dict[str, dict[str, str]]:
 
 
 def read(name: str) -> str:
-    """A file that lies beside this one."""
-    return resources.files("pipeline.app").joinpath(name).read_text(encoding="utf-8")
+    """A file of `static`."""
+    return resources.files("pipeline.app.static").joinpath(name).read_text(encoding="utf-8")

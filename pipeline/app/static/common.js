@@ -1,0 +1,273 @@
+/* What all tabs share: words, requests, living films, cards. No framework, no request beyond this server. */
+window.alife = (() => {
+  const lang = (navigator.language || "en").toLowerCase().startsWith("fr") ? "fr" : "en";
+  document.documentElement.lang = lang;
+  const words = window.ALIFE_WORDS[lang];
+
+  /* The word for `key`; of "one|many" the form that goes with values.n. */
+  function say(key, values = {}) {
+    let text = words[key] ?? key;
+    if (text.includes("|")) {
+      const one = lang === "fr" ? Math.abs(values.n) < 2 : values.n === 1;
+      text = text.split("|")[one ? 0 : 1];
+    }
+    return text.replace(/\{(\w+)\}/g, (_, name) => number(values[name]));
+  }
+
+  const number = (value) => (typeof value === "number" ? value.toLocaleString(lang) : value);
+  const percent = (value) => value.toLocaleString(lang, { style: "percent", maximumFractionDigits: 0 });
+  const decimal = (value) => value.toLocaleString(lang, { maximumFractionDigits: 2, minimumFractionDigits: 2 });
+
+  function translate(root) {
+    for (const element of root.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
+    for (const element of root.querySelectorAll("[data-say-label]")) {
+      element.setAttribute("aria-label", say(element.dataset.sayLabel));
+      if (element.hasAttribute("data-tip")) element.title = say(element.dataset.sayLabel);
+    }
+  }
+
+  /* -- requests ------------------------------------------------------------------------------------------------ */
+
+  const address = (path) => new URL(path, document.baseURI).href;
+  const film = (profile, file) => address(`media/${profile}/${file}`);
+
+  class Refused extends Error {
+    constructor(status, message) {
+      super(message);
+      this.status = status; /* 0: the server does not answer */
+    }
+  }
+
+  async function request(path, options = {}) {
+    let response;
+    try {
+      response = await fetch(address(path), { credentials: "same-origin", ...options });
+    } catch {
+      throw new Refused(0, say("offline"));
+    }
+    const body = await response.json().catch(() => ({}));
+    if (response.ok) return body;
+    throw new Refused(response.status, typeof body.detail === "string" ? body.detail : `${response.status}`);
+  }
+
+  const get = (path) => request(path);
+  const post = (path, body = {}) =>
+    request(path, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-alife": "1" },
+      body: JSON.stringify(body),
+    });
+
+  /* -- elements ------------------------------------------------------------------------------------------------ */
+
+  /* make("p.note", {title: "…"}, "text", child): an element; text is text, never markup. */
+  function make(kind, attributes = {}, ...children) {
+    const [tag, ...classes] = kind.split(".");
+    const element = document.createElement(tag);
+    element.className = classes.join(" ");
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+    }
+    element.append(...children.filter((child) => child !== null && child !== undefined));
+    return element;
+  }
+
+  /* Show `items` in `parent`: one element per key, moved rather than made again, so that films go on playing. */
+  function keyed(parent, items, key, create, update = () => {}) {
+    const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+    items.forEach((item, place) => {
+      const name = String(key(item));
+      let element = known.get(name);
+      known.delete(name);
+      if (!element) {
+        element = create(item);
+        element.dataset.key = name;
+      }
+      update(element, item, place);
+      if (parent.children[place] !== element) parent.insertBefore(element, parent.children[place] ?? null);
+    });
+    for (const element of known.values()) element.remove();
+  }
+
+  const shown = (element) => element.isConnected && element.offsetParent !== null && !document.hidden;
+
+  /* Call `step` now and every `ms` while `element` can be seen; at once when it comes into sight. */
+  function whileShown(element, ms, step) {
+    let last = -Infinity;
+    let busy = false;
+    const look = async () => {
+      if (!element.isConnected) return clearInterval(timer);
+      if (!shown(element)) return void (last = -Infinity);
+      if (busy || performance.now() - last < ms) return;
+      busy = true;
+      try {
+        await step();
+      } catch (error) {
+        if (!(error instanceof Refused)) console.error(error);
+      }
+      last = performance.now();
+      busy = false;
+    };
+    const timer = setInterval(look, 120);
+    look();
+    return () => {
+      last = -Infinity;
+      return look();
+    };
+  }
+
+  /* A small window over a title on the page's foot that says what happened. */
+  function toast(text, bad = false) {
+    let shelf = document.getElementById("toasts");
+    if (!shelf) {
+      shelf = make("div", { id: "toasts", role: "status", "aria-live": "polite" });
+      document.body.append(shelf);
+    }
+    const note = make(bad ? "p.bad" : "p", {}, text);
+    shelf.append(note);
+    setTimeout(() => note.remove(), bad ? 8000 : 3500);
+  }
+
+  const failed = (error) => toast(say("failed", { why: error.message }), true);
+
+  /* -- living thumbnails --------------------------------------------------------------------------------------- */
+
+  const PLAYING = 12;
+  const visible = new Set();
+  const sight = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (isIntersecting) visible.add(target);
+        else visible.delete(target);
+      }
+      breathe();
+    },
+    { threshold: 0.4 },
+  );
+
+  /* The first dozen films in sight play, whatever the pointer or the focus is on first. */
+  function breathe() {
+    for (const video of visible) if (!video.isConnected) visible.delete(video);
+    const eager = (video) => (video.closest(".world")?.matches(":hover, :focus-within") ? 0 : 1);
+    const order = [...visible].sort((a, b) => eager(a) - eager(b));
+    order.forEach((video, place) => {
+      if (place < PLAYING) video.play().catch(() => {});
+      else video.pause();
+    });
+    for (const video of document.querySelectorAll(".world video")) if (!visible.has(video)) video.pause();
+  }
+
+  function living(source) {
+    const video = make("video", { muted: true, loop: true, playsinline: true, preload: "metadata", src: source });
+    video.muted = true;
+    video.disablePictureInPicture = true;
+    video.tabIndex = -1;
+    sight.observe(video);
+    return video;
+  }
+
+  document.addEventListener("visibilitychange", breathe);
+  document.addEventListener("pointerover", (event) => event.target.closest?.(".world") && breathe());
+
+  /* A film on a card that opens the world's details. */
+  function thumbnail(profile, item) {
+    return make(
+      "button.film",
+      { type: "button", "aria-label": say("details"), onclick: () => details(profile, item.rollout) },
+      living(film(profile, item.file)),
+    );
+  }
+
+  /* -- one world, large ---------------------------------------------------------------------------------------- */
+
+  async function details(profile, rollout) {
+    let world;
+    try {
+      world = await get(`api/world/${rollout}`);
+    } catch (error) {
+      return failed(error);
+    }
+    const rows = Object.entries(world.params).map(([name, value]) =>
+      make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, Number(value.toPrecision(4)).toLocaleString(lang))),
+    );
+    rows.push(make("tr", {}, make("th", { scope: "row" }, say("seed")), make("td", {}, world.seed)));
+    const box = make(
+      "dialog.details",
+      { "aria-label": say("details"), onclose: () => box.remove() },
+      make("div.world", {}, living(film(profile, world.file))),
+      make(
+        "div.facts",
+        {},
+        make("table", {}, make("tbody", {}, ...rows)),
+        make("div.row", {}, keep(world), copy(world), closer(() => box.close())),
+      ),
+    );
+    box.addEventListener("click", (event) => event.target === box && box.close());
+    document.querySelector(".gradio-container").append(box);
+    box.showModal();
+  }
+
+  const closer = (close) => make("button.quiet", { type: "button", onclick: close }, say("close"));
+
+  function keep(world, after = () => {}) {
+    const button = make("button.quiet.keep", {
+      type: "button",
+      onclick: async () => {
+        try {
+          const state = await post("api/save", { rollout: world.rollout });
+          kept(button, true);
+          toast(say("saved"));
+          after(state);
+        } catch (error) {
+          failed(error);
+        }
+      },
+    });
+    kept(button, Boolean(world.saved));
+    return button;
+  }
+
+  function kept(button, yes) {
+    button.textContent = `${yes ? "★" : "☆"} ${say(yes ? "saved" : "save")}`;
+    button.setAttribute("aria-pressed", yes);
+    button.disabled = yes;
+  }
+
+  function copy(world) {
+    const recipe = { params: world.params, seed: world.seed, rollout: world.rollout };
+    return make(
+      "button.quiet",
+      {
+        type: "button",
+        onclick: async () => {
+          await navigator.clipboard.writeText(JSON.stringify(recipe, null, 2)).then(() => toast(say("copied")), failed);
+        },
+      },
+      say("copy"),
+    );
+  }
+
+  /* A choice of one among few; calls `change` with the value. */
+  function segments(label, values, current, change) {
+    const group = make("div.segments", { role: "radiogroup", "aria-label": label });
+    for (const [value, text] of values) {
+      const button = make("button", { type: "button", role: "radio", "aria-checked": value === current }, text);
+      button.addEventListener("click", () => {
+        for (const other of group.children) other.setAttribute("aria-checked", other === button);
+        change(value);
+      });
+      group.append(button);
+    }
+    return group;
+  }
+
+  function empty(title, more) {
+    return make("div.empty", {}, make("strong", {}, title), make("p", {}, more));
+  }
+
+  return {
+    lang, say, number, percent, decimal, translate, address, film, get, post, Refused, make, keyed, shown, whileShown,
+    toast, failed, living, thumbnail, details, keep, kept, copy, segments, empty,
+  };
+})();

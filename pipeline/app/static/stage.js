@@ -1,0 +1,466 @@
+/* The label stage. The next pairs wait here, decoded; an answer swaps at once and travels afterwards.
+
+   An answer is a key of its own in localStorage until the server has said that it is on disk: a closed tab, a
+   restarted server or a full disk cannot lose it, and its token keeps it from counting twice. */
+const { say, number, get, post, Refused, film, make, shown, whileShown, toast } = window.alife;
+const stage = element.querySelector(".stage");
+const find = (selector) => stage.querySelector(selector);
+window.alife.translate(stage);
+
+const AHEAD = 3; /* pairs that wait, decoded */
+const GUARD_MS = 250; /* nobody has looked at a pair for less */
+const DRIFT_S = 0.15; /* between the two films, before they are set right */
+const KEY = "alife.answer.";
+
+let profile = "";
+let votes = 0;
+let current = null;
+let offline = false;
+let sending = false;
+let blocked = ""; /* why answers wait here */
+let activity = null;
+let wantsPause = false;
+const queue = [];
+const screens = { left: find(".left .screen"), right: find(".right .screen") };
+
+/* -- pairs ------------------------------------------------------------------------------------------------------ */
+
+class Pair {
+  constructor(assignment) {
+    Object.assign(this, assignment);
+    this.videos = { left: this.load("left"), right: this.load("right") };
+    this.ready = Promise.all([this.videos.left.loaded, this.videos.right.loaded]).then(() => (this.isReady = true));
+    this.isReady = false;
+    this.replays = 0;
+  }
+
+  load(side) {
+    const video = make("video", { loop: true, playsinline: true, preload: "auto", "aria-hidden": "true" });
+    video.muted = true;
+    video.setAttribute("muted", "");
+    video.disablePictureInPicture = true;
+    video.loaded = new Promise((resolve, reject) => {
+      video.addEventListener("canplaythrough", resolve, { once: true });
+      video.addEventListener("error", () => reject(new Error("film")), { once: true });
+      setTimeout(() => reject(new Error("film")), 20000);
+    });
+    video.src = film(this.profile, this[side]);
+    screens[side].append(video);
+    return video;
+  }
+
+  get both() {
+    return [this.videos.left, this.videos.right];
+  }
+
+  show() {
+    this.since = performance.now();
+    for (const video of this.both) {
+      if (video.currentTime > 0) video.currentTime = 0;
+      video.classList.add("on");
+    }
+    this.play();
+  }
+
+  play() {
+    return Promise.all(this.both.map((video) => video.play())).catch(() => {}); /* a hidden page may not play */
+  }
+
+  pause() {
+    for (const video of this.both) video.pause();
+  }
+
+  rewind() {
+    for (const video of this.both) video.currentTime = 0;
+    this.play();
+  }
+
+  hide() {
+    this.pause();
+    for (const video of this.both) video.classList.remove("on");
+  }
+
+  release() {
+    for (const video of this.both) {
+      video.pause();
+      video.removeAttribute("src");
+      video.load();
+      video.remove();
+    }
+  }
+}
+
+function enqueue(assignment, first = false) {
+  const pair = new Pair({ ...assignment, profile });
+  if (first) queue.unshift(pair);
+  else queue.push(pair);
+  pair.ready.then(advance, () => {
+    const place = queue.indexOf(pair);
+    if (place < 0) return;
+    queue.splice(place, 1);
+    pair.release();
+    notice(say("film_broken"));
+    refill();
+  });
+  return pair;
+}
+
+/* Show the next pair if there is none on the stage. */
+function advance() {
+  if (!current && queue[0]?.isReady) {
+    current = queue.shift();
+    current.show();
+    pause(false);
+    stage.dataset.state = "pair";
+    stage.dataset.pair = current.token.slice(-12);
+  }
+  if (!current) prepare();
+  remember();
+  if (queue.length < AHEAD) refill();
+}
+
+/* A reload of the page goes on with the pairs that it had. */
+function remember() {
+  const held = [current, ...queue].filter(Boolean);
+  const pairs = held.map(({ token, left, right }) => ({ token, left, right }));
+  sessionStorage.setItem("alife.pairs", JSON.stringify({ profile, pairs }));
+}
+
+function recall() {
+  try {
+    return JSON.parse(sessionStorage.getItem("alife.pairs") ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+let asking = false;
+let askedAt = -Infinity;
+
+async function refill() {
+  const want = AHEAD + 1 - queue.length - (current ? 1 : 0);
+  if (!profile || asking || want < 1 || performance.now() - askedAt < 400) return;
+  asking = true;
+  askedAt = performance.now();
+  try {
+    const held = [current, ...queue].filter(Boolean).map((pair) => pair.token);
+    const answer = await post("api/pairs", { want, have: held });
+    back();
+    meet(answer.profile);
+    for (const assignment of answer.pairs) enqueue(assignment);
+  } catch (error) {
+    if (error.status === 0) lost();
+  }
+  asking = false;
+}
+
+/* The server runs a profile; what was loaded for another one goes. */
+function meet(name) {
+  if (name === profile) return;
+  const stale = profile !== "";
+  profile = name;
+  if (stale) {
+    for (const pair of [current, ...queue].filter(Boolean)) pair.release();
+    queue.length = 0;
+    current = null;
+  } else {
+    const kept = recall(); /* this page was loaded again */
+    if (kept?.profile === name) {
+      const sent = new Set(unsent().map((vote) => vote.token));
+      for (const assignment of kept.pairs) if (!sent.has(assignment.token)) enqueue(assignment);
+    }
+  }
+}
+
+/* -- answers ---------------------------------------------------------------------------------------------------- */
+
+function answer(choice) {
+  if (!current || performance.now() - current.since < GUARD_MS) return;
+  const pair = current;
+  const given = {
+    profile,
+    token: pair.token,
+    answer: choice,
+    response_ms: Math.round(performance.now() - pair.since),
+    replays: pair.replays,
+    at: Date.now(),
+  };
+  current = null;
+  pair.hide();
+  flash(choice);
+  advance();
+  /* what the eye does not wait for */
+  setTimeout(() => {
+    keepAnswer(given);
+    votes += 1;
+    count();
+    pair.release();
+    send();
+  });
+}
+
+const keepAnswer = (given) => localStorage.setItem(KEY + given.token.slice(-22), JSON.stringify(given));
+
+function unsent() {
+  const found = [];
+  for (let place = 0; place < localStorage.length; place++) {
+    const key = localStorage.key(place);
+    if (key.startsWith(KEY)) found.push({ key, ...JSON.parse(localStorage.getItem(key)) });
+  }
+  return found.sort((a, b) => a.at - b.at);
+}
+
+async function send() {
+  if (sending) return;
+  sending = true;
+  for (const given of unsent().filter((each) => each.profile === profile)) {
+    try {
+      const { token, answer, response_ms, replays } = given;
+      const receipt = await post("api/vote", { token, answer, response_ms, replays });
+      localStorage.removeItem(given.key);
+      back();
+      block("");
+      votes = receipt.votes + unsent().filter((each) => each.profile === profile).length;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if ([400, 403, 409, 422].includes(error.status)) {
+        localStorage.removeItem(given.key); /* it would be refused for ever */
+        toast(say("refused", { why: error.message }), true);
+        continue;
+      }
+      if (error.status === 0) lost();
+      block(say(error.status === 0 ? "waiting_offline" : error.status === 507 ? "waiting_disk" : "waiting_busy"));
+      setTimeout(send, error.status === 429 ? 1000 : 2000);
+      break;
+    }
+  }
+  sending = false;
+  count();
+}
+
+function block(why) {
+  blocked = why;
+  const waiting = unsent().filter((each) => each.profile === profile).length;
+  if (why && waiting) notice(`${say("waiting", { n: waiting })}: ${why}`, true);
+  else if (!why && find(".notice").dataset.bad) notice("");
+}
+
+async function undo() {
+  while (sending) await new Promise((resolve) => setTimeout(resolve, 20));
+  if (unsent().some((each) => each.profile === profile)) return toast(say("undo_waits"), true);
+  try {
+    const receipt = await post("api/undo");
+    back();
+    votes = receipt.votes;
+    count();
+    if (!receipt.again) return toast(say("undo_nothing"));
+    const pair = enqueue(receipt.again, true);
+    await pair.ready;
+    if (current) {
+      current.hide();
+      queue.splice(queue.indexOf(pair) + 1, 0, current);
+      current = null;
+    }
+    notice(say("undone"));
+    advance();
+  } catch (error) {
+    if (error.status === 0) lost();
+    toast(error.status === 0 ? say("undo_waits") : say("failed", { why: error.message }), true);
+  }
+}
+
+/* -- what is said ----------------------------------------------------------------------------------------------- */
+
+function count() {
+  find(".count b").textContent = number(votes);
+  find(".count span").textContent = say("labels_word", { n: votes });
+  if (blocked) block(blocked);
+}
+
+let quiet = 0;
+
+function notice(text, bad = false) {
+  const line = find(".notice");
+  line.textContent = text;
+  if (bad) line.dataset.bad = "1";
+  else delete line.dataset.bad;
+  clearTimeout(quiet);
+  if (text && !bad) quiet = setTimeout(() => (line.textContent = ""), 4000);
+}
+
+function lost() {
+  if (!offline) notice(say("offline"), true);
+  offline = true;
+  stage.dataset.offline = "1";
+  if (!current) prepare();
+}
+
+function back() {
+  if (!offline) return;
+  offline = false;
+  delete stage.dataset.offline;
+  notice("");
+  send();
+}
+
+/* Why there is no pair, and how far the next one is. */
+function prepare() {
+  stage.dataset.state = "preparing";
+  stage.dataset.pair = "";
+  const now = activity;
+  let title = say("preparing");
+  let more = say("preparing_wait");
+  let share = null;
+  if (offline) [title, more] = [say("offline"), ""];
+  else if (now?.ray === "starting" || now?.ray === "lost") title = say("preparing_ray");
+  else if (now && now.worlds < now.target && now.votes === 0) {
+    title = say("preparing_first");
+    more = say("preparing_worlds", { done: now.worlds, all: now.target });
+    share = now.worlds / now.target;
+  } else if (now?.filming) more = say("preparing_films", { n: now.filming });
+  const veil = find(".veil");
+  veil.querySelector("strong").textContent = title;
+  veil.querySelector("p").textContent = more;
+  const bar = veil.querySelector("progress");
+  bar.hidden = share === null;
+  if (share !== null) bar.value = share;
+}
+
+function flash(choice) {
+  const sides = { left: [".left"], right: [".right"], tie: [".left", ".right"] }[choice] ?? [];
+  for (const side of sides) {
+    const button = find(side);
+    button.classList.remove("chosen");
+    void button.offsetWidth; /* starts the animation again */
+    button.classList.add("chosen");
+  }
+}
+
+function live(now) {
+  const before = activity;
+  activity = now;
+  for (const role of ["rewardor", "generator"]) {
+    const organ = find(`.organ[data-role=${role}]`);
+    const version = now[role];
+    const state = now[`${role}_state`];
+    const parts = [version < 1 ? say(`live_${role}_none`) : say("version", { n: version })];
+    if (role === "rewardor" && now.waiting > 0) parts.push(say("live_waiting", { n: now.waiting }));
+    if (state !== "idle" && state !== "off") parts.push(say(`state_${state}`));
+    organ.dataset.state = state;
+    organ.dataset.version = version;
+    organ.querySelector("span").textContent = parts.join(" · ");
+    if (before && before.profile === now.profile && version > before[role]) {
+      organ.classList.remove("grown");
+      void organ.offsetWidth;
+      organ.classList.add("grown");
+      notice(say(`news_${role}`, { n: version }));
+    }
+  }
+  const worlds = find(".organ[data-role=worlds]");
+  worlds.dataset.state = now.rolling + now.filming > 0 ? "working" : "idle";
+  const rolling = now.rolling > 0 ? ` · ${say("live_rolling", { n: now.rolling })}` : "";
+  worlds.querySelector("span").textContent = say("live_worlds", { n: now.worlds }) + rolling;
+}
+
+/* -- hands ------------------------------------------------------------------------------------------------------ */
+
+function pause(yes = !wantsPause) {
+  wantsPause = yes;
+  const button = find("[data-act=pause]");
+  button.setAttribute("aria-pressed", yes);
+  button.textContent = yes ? "▶" : "❚❚";
+  button.setAttribute("aria-label", say(yes ? "play" : "pause"));
+  if (!current) return;
+  if (yes) current.pause();
+  else current.play();
+}
+
+function replay() {
+  if (!current) return;
+  current.replays += 1;
+  pause(false);
+  current.rewind();
+}
+
+const ACTS = { undo, pause: () => pause(), replay };
+const KEYS = {
+  ArrowLeft: () => answer("left"),
+  ArrowRight: () => answer("right"),
+  ArrowUp: () => answer("tie"),
+  ArrowDown: () => answer("neither"),
+  s: () => answer("skip"),
+  z: undo,
+  Backspace: undo,
+  " ": () => pause(),
+  r: replay,
+};
+const TYPING = "input, textarea, select, [contenteditable], [role=tab], [role=listbox], [role=slider], dialog";
+
+function key(event) {
+  if (!element.isConnected) return document.removeEventListener("keydown", key);
+  const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!act || event.repeat || event.ctrlKey || event.metaKey || event.altKey || !shown(stage)) return;
+  if (event.target.closest?.(TYPING) || document.querySelector("dialog[open]")) return;
+  if (event.key === " " && event.target.closest?.("button")) return; /* it presses the button */
+  event.preventDefault();
+  act();
+}
+
+document.addEventListener("keydown", key);
+stage.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button?.dataset.answer) answer(button.dataset.answer);
+  else if (button?.dataset.act) ACTS[button.dataset.act]();
+});
+
+let touch = null;
+find(".films").addEventListener("touchstart", (event) => (touch = event.touches[0]), { passive: true });
+find(".films").addEventListener(
+  "touchend",
+  (event) => {
+    const end = event.changedTouches[0];
+    const [dx, dy] = [end.clientX - touch.clientX, end.clientY - touch.clientY];
+    if (Math.abs(dx) < 60 || Math.abs(dx) < 2 * Math.abs(dy)) return;
+    event.preventDefault(); /* a swipe is no tap */
+    answer(dx < 0 ? "left" : "right");
+  },
+  { passive: false },
+);
+
+/* -- time ------------------------------------------------------------------------------------------------------- */
+
+function frame() {
+  if (!element.isConnected) return;
+  if (current && shown(stage)) {
+    const { left, right } = current.videos;
+    if (left.duration) find(".clock i").style.transform = `scaleX(${left.currentTime / left.duration})`;
+    const apart = Math.abs(left.currentTime - right.currentTime);
+    if (apart > DRIFT_S && apart < left.duration - DRIFT_S && !left.paused) right.currentTime = left.currentTime;
+  }
+  requestAnimationFrame(frame);
+}
+
+requestAnimationFrame(frame);
+new IntersectionObserver(() => current && !wantsPause && shown(stage) && current.play()).observe(stage);
+document.addEventListener("visibilitychange", () => {
+  if (current && !wantsPause && shown(stage)) current.play();
+});
+
+whileShown(stage, 1500, async () => {
+  try {
+    const now = await get("api/activity");
+    back();
+    live(now);
+    meet(now.profile);
+    if (!unsent().length) votes = now.votes;
+    count();
+  } catch (error) {
+    lost();
+    throw error;
+  }
+  if (unsent().length) send();
+});
+whileShown(stage, 700, async () => {
+  if (!current) prepare();
+  advance();
+});
