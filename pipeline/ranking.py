@@ -5,7 +5,7 @@ Scores are those of Rao and Kupper [1], who extended Bradley and Terry [2] by ti
     P(i beats j) = s(d - margin),  P(tie) = 1 - s(d - margin) - s(-d - margin),  d = score_i - score_j,  s logistic
 
 Most worlds are compared only once or twice, and some never lost, so a Gaussian prior keeps scores finite. Intervals are
-Laplace's: the curvature of the posterior at its top. Only differences of scores mean anything, hence a score is a world's
+Laplace's: the curvature of the posterior at its top. Only differences of scores mean anything, so a score is a world's
 lead over the mean of all, and places follow from the intervals of differences [3].
 
 [1] P. Rao, L. Kupper. Ties in paired-comparison experiments, JASA 62, 1967.
