@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `alife`."""
+
+from pipeline.cli import main
+
+main()

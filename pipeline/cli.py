@@ -1,0 +1,260 @@
+"""The command line: what can be said, and what is answered when it is said wrong.
+
+Whatever takes long to import is imported by the verb that needs it, so that help comes at once.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+ROLES: tuple[Literal["rewardor", "generator"], ...] = ("rewardor", "generator")
+ROOT = Path("profiles")
+HOST, PORT = "127.0.0.1", 7860
+ABOUT = """Learn what people find worth watching in artificial life.
+
+Without a verb: asks which profile, and what to do with it."""
+
+
+class Verbs(TyperGroup):
+    """Verbs that, when one is wrong, say which are right."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb that was typed."""
+        from pipeline.plugins import meant
+
+        if not args[0].startswith("-") and args[0] not in self.commands:
+            ctx.fail(f'unknown verb "{args[0]}"{meant(args[0], self.commands)}; allowed: {", ".join(self.commands)}')
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=Verbs, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=ABOUT)
+
+PluginHelp = "in the catalogue, or code from outside: package.module:Class or a .py file"
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The profile.")]
+RootOption = Annotated[Path, typer.Option("--root", envvar="ALIFE_ROOT", help="Folder of the profiles.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="One setting of profile.toml, such as rollouts.prior=600; repeatable."
+    ),
+]
+HostOption = Annotated[str, typer.Option("--host", help="Address of the page.")]
+PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the page.")]
+
+
+def main() -> None:
+    """Run the command line. A mistake of whoever typed is one message and exit status 2, never a traceback."""
+    try:
+        app(prog_name="alife")
+    except Exception as error:
+        if not isinstance(error, _mistakes()):
+            raise
+        print(f"alife: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    from pipeline.config import ConfigError
+    from pipeline.plugins import PluginError
+    from pipeline.profile import ProfileError
+    from pipeline.store import StoreError
+
+    return ConfigError, PluginError, ProfileError, StoreError
+
+
+@app.callback(invoke_without_command=True)
+def launch(context: typer.Context, root: RootOption = ROOT) -> None:
+    """Take --root before the verb as well as after it; without a verb, ask."""
+    os.environ["ALIFE_ROOT"] = str(root)
+    if context.invoked_subcommand is not None:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print(context.get_help())
+        return
+    from pipeline import launcher
+
+    try:
+        verb, name = launcher.choose(root)
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return
+    print(f"\nalife {verb} {name}\n", flush=True)
+    verbs: dict[str, Callable[..., None]] = {"run": run, "label": label, "train": train, "browse": browse}
+    verbs[verb](name, root=root)
+
+
+@app.command()
+def new(
+    name: NameArgument,
+    sim: Annotated[str, typer.Option("--sim", help=f"Simulation: {PluginHelp}.")] = "",
+    generator: Annotated[str, typer.Option("--generator", help=f"What proposes worlds: {PluginHelp}.")] = "",
+    rewardor: Annotated[str, typer.Option("--rewardor", help=f"What learns the taste: {PluginHelp}.")] = "",
+    settings: SetOption = None,
+    root: RootOption = ROOT,
+) -> None:
+    """Make a profile."""
+    from pipeline import shelf
+
+    chosen = {"sim": sim, "generator": generator, "rewardor": rewardor}
+    parts = [f"{section}.name={plugin}" for section, plugin in chosen.items() if plugin]
+    path = shelf.create(root, name, [*parts, *(settings or [])]).path
+    print(f"Made {path}. Its settings: {path / 'profile.toml'}. Next: alife run {name}")
+
+
+@app.command("list")
+def list_(root: RootOption = ROOT) -> None:
+    """List the profiles."""
+    from pipeline import shelf
+
+    print(shelf.table(root))
+
+
+@app.command()
+def run(
+    name: NameArgument,
+    settings: SetOption = None,
+    oracle: Annotated[
+        str,
+        typer.Option(
+            "--oracle",
+            help="Let a program label, then end: movers, edge_of_chaos, symmetry, pulsation or package.module:Class.",
+        ),
+    ] = "",
+    labels: Annotated[int | None, typer.Option("--labels", min=1, help="How many it labels.  [default: 100]")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The seed of a new profile.  [default: 0]")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Where to write what was measured, as JSON.")] = None,
+    host: HostOption = HOST,
+    port: PortOption = PORT,
+    root: RootOption = ROOT,
+) -> None:
+    """Label while both models train. A profile that does not exist is made."""
+    from pipeline import plugins, shelf
+
+    _refuse_alone(oracle, {"--labels": labels, "--report": report})
+    if report and not report.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {report.absolute().parent} to write the report in")
+    if oracle:
+        plugins.check_name("oracles", oracle)
+    seeded = [] if seed is None else [f"seed={seed}"]
+    shelf.open_or_create(root, name, [*seeded, *(settings or [])])
+    if not oracle:
+        _serve(root, name, train=True, host=host, port=port, tab="label")
+        return
+    from pipeline import run as work
+
+    work.unattended(root.resolve(), name, oracle, labels or 100, report)
+
+
+def _refuse_alone(oracle: str, options: dict[str, Any]) -> None:
+    alone = [option for option, value in options.items() if value is not None]
+    if alone and not oracle:
+        raise typer.BadParameter(f"{' and '.join(alone)} only mean something together with --oracle")
+
+
+@app.command()
+def label(
+    name: NameArgument,
+    settings: SetOption = None,
+    host: HostOption = HOST,
+    port: PortOption = PORT,
+    root: RootOption = ROOT,
+) -> None:
+    """Label only: worlds are simulated, nothing trains."""
+    from pipeline import shelf
+
+    shelf.opened(root, name, settings or [])
+    _serve(root, name, train=False, host=host, port=port, tab="label")
+
+
+@app.command()
+def train(
+    name: NameArgument,
+    role: Annotated[str, typer.Argument(metavar="rewardor|generator", help="Only this model.")] = "",
+    settings: SetOption = None,
+    root: RootOption = ROOT,
+) -> None:
+    """Train on what is there, until nothing is due."""
+    from pipeline import plugins, shelf
+
+    if role and role not in ROLES:
+        raise typer.BadParameter(f'unknown model "{role}"{plugins.meant(role, ROLES)}; allowed: {", ".join(ROLES)}')
+    shelf.opened(root, name, settings or [])
+    from pipeline import run as work
+
+    work.train(root.resolve(), name, tuple(each for each in ROLES if role in ("", each)))
+
+
+@app.command()
+def browse(
+    name: NameArgument,
+    host: HostOption = HOST,
+    port: PortOption = PORT,
+    root: RootOption = ROOT,
+) -> None:
+    """Watch fresh worlds of the generator, and keep those you like."""
+    from pipeline import shelf
+
+    shelf.opened(root, name)
+    _serve(root, name, train=False, host=host, port=port, tab="browse")
+
+
+def _serve(root: Path, name: str, **how: Any) -> None:
+    from pipeline import run as work
+
+    work.serve(root.resolve(), name, **how)
+
+
+@app.command()
+def status(
+    name: NameArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    root: RootOption = ROOT,
+) -> None:
+    """Say what there is in a profile, and who runs it."""
+    from pipeline import run as work
+
+    facts = work.status(root, name)
+    print(
+        json.dumps(facts, indent=2)
+        if as_json
+        else "\n".join(f"{key:<10} {_say(value)}" for key, value in facts.items())
+    )
+
+
+def _say(value: Any) -> str:
+    """A value of a status, for people."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_say(each)}" for key, each in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_say, value)) or "none"
+    return str(value)
+
+
+@app.command()
+def check(
+    sim: Annotated[str, typer.Argument(metavar="SIM", help=f"A simulation: {PluginHelp}.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One of its options, such as size=64; repeatable."),
+    ] = None,
+) -> None:
+    """Check that a simulation keeps the contract.
+
+    Among it: the same seeds give the same worlds, rows never mix, all parameters matter, films show what happens.
+    """
+    from pipeline import config, plugins
+
+    chosen = config.Config()
+    for setting in [f"name={sim}", *(settings or [])]:
+        chosen = config.set_value(chosen, f"sim.{setting}")
+    loaded = plugins.load("sims", chosen.sim.name, chosen.sim.options)
+    from sims import check_simulation
+
+    check_simulation(loaded)
+    print(f"{sim} keeps the contract of simulations.")

@@ -1,0 +1,140 @@
+"""The shelf on which profiles stand: making, changing and listing them. Nothing here imports torch or Ray."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from pipeline import checkpoint, config
+from pipeline.config import Config
+from pipeline.profile import Profile, ProfileError, listing
+
+ROLES: tuple[checkpoint.Role, ...] = ("rewardor", "generator")
+HEADINGS = ("profile", "simulation", "worlds", "labels", "rewardor", "generator", "last active")
+
+
+def create(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
+    """A new profile: the defaults, and what "key=value" settings say.
+
+    Raises:
+        ConfigError: A name, a key or a value will not do.
+        ProfileError: There is one of that name.
+    """
+    if name in listing(root):
+        raise ProfileError(f'there is a profile "{name}" in {root} already; to go on with it: alife run {name}')
+    return Profile.create(root, name, _with(Config(), settings))
+
+
+def open_or_create(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
+    """The profile of that name, changed as the settings say; a new one if there is none, and then it is said.
+
+    Raises:
+        ConfigError: A name, a key or a value will not do.
+        ProfileError: What there is cannot be changed like that.
+    """
+    if name in listing(root):
+        return opened(root, name, settings)
+    profile = create(root, name, settings)
+    chosen = profile.config
+    print(
+        f'There was no profile "{name}": made one in {profile.path} with the simulation {chosen.sim.name}, '
+        f"the generator {chosen.generator.name} and the rewardor {chosen.rewardor.name}.",
+        flush=True,
+    )
+    return profile
+
+
+def opened(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
+    """The profile of that name, its profile.toml changed as the settings say.
+
+    Raises:
+        ConfigError: A key or a value will not do.
+        ProfileError: There is no such profile, or what it holds forbids the change.
+    """
+    profile = Profile.open(root, name)
+    changed = _with(profile.config, settings)
+    if changed == profile.config:
+        return profile
+    _refuse_mixtures(profile, changed)
+    document = tomlkit.parse(profile.store.get("profile.toml").decode())  # keeps the comments of whoever wrote it
+    _merge(document, tomlkit.parse(config.dump(changed)))
+    profile.store.replace("profile.toml", tomlkit.dumps(document).encode())
+    return Profile.open(root, name)
+
+
+def _with(chosen: Config, settings: Sequence[str]) -> Config:
+    for setting in settings:
+        chosen = config.set_value(chosen, setting)
+    return chosen
+
+
+def _refuse_mixtures(profile: Profile, changed: Config) -> None:
+    """Refuse to go on with another simulation or other models than those that made what is there."""
+    for key in _made(profile):
+        if getattr(changed, key) != getattr(profile.config, key):
+            raise ProfileError(
+                f'{key} cannot change any more: what is in profile "{profile.name}" was made with it. '
+                f"A new profile can have another: alife new NAME --set {key}…"
+            )
+
+
+def _made(profile: Profile) -> set[str]:
+    """The settings on which something in a profile depends."""
+    worlds = {"sim", "seed"} if len(profile.rollouts().id) else set()
+    return worlds | {role for role in ROLES if checkpoint.manifests(profile, role)}
+
+
+def _merge(document: Any, changed: Mapping[str, Any]) -> None:
+    """Give a document the values of another, and no more keys than it, where they differ."""
+    for key in [key for key in document if key not in changed]:
+        del document[key]
+    for key, value in changed.items():
+        if isinstance(value, Mapping) and isinstance(document.get(key), Mapping):
+            _merge(document[key], value)
+        elif document.get(key) != value:
+            document[key] = value
+
+
+def table(root: Path) -> str:
+    """A line for each profile, below headings; a sentence where there are none."""
+    names = listing(root)
+    if not names:
+        return f"No profiles in {root} yet. To make one: alife new NAME"
+    return _aligned([HEADINGS, *(_row(root, name) for name in names)])
+
+
+def _row(root: Path, name: str) -> Sequence[str]:
+    try:
+        profile = Profile.open(root, name)
+    except config.ConfigError as error:  # one bad profile.toml must not hide the others
+        return name, *[""] * 5, str(error)
+    worlds, labels = profile.rollouts(), profile.labels()
+    versions = [checkpoint.manifests(profile, role) for role in ROLES]
+    models = (profile.config.rewardor.name, profile.config.generator.name)
+    moments = [*worlds.time, *labels.time, *(version.time for made in versions for version in made)]
+    return (
+        name,
+        profile.config.sim.name,
+        str(len(worlds.id)),
+        str(len(labels.id)),
+        *(f"{model} {made[-1].number if made else '-'}" for model, made in zip(models, versions, strict=True)),
+        ago(max(moments)) if moments else "never",
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def ago(moment: float) -> str:
+    """How long ago a moment (seconds since 1970) was, as people say it."""
+    seconds = max(0.0, time.time() - moment)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        count = int(seconds // length)
+        if count:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
