@@ -18,6 +18,8 @@ from models.preference import Curve, better, tie
 
 STEPS = 100
 TOLERANCE = 1e-9
+BOUNDS = (-9.0, 5.0)
+"""Of log-amplitudes: a line search must not try a kernel that drowns in its own rounding errors."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ def learn_amplitudes(kernels: Tensor, told: Told, prior: tuple[float, float, flo
         return float(value), x.grad.numpy()
 
     at = np.full(len(kernels), equal)
-    found = minimize(loss, at, jac=True, method="L-BFGS-B", options={"maxfun": evaluations, "maxiter": evaluations})
+    options = {"maxfun": evaluations, "maxiter": evaluations}
+    found = minimize(loss, at, jac=True, method="L-BFGS-B", bounds=[BOUNDS] * len(at), options=options)
     return torch.from_numpy(found.x).exp()
 
 
