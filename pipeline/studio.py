@@ -15,7 +15,7 @@ from pipeline.app.studio import Activity, Browsed, Order, World
 from pipeline.config import Config, Plugin
 from pipeline.desk import Desk
 from pipeline.profile import Profile
-from pipeline.rows import RolloutTable
+from pipeline.rewards import rewards
 from pipeline.session import Session
 from sims import Space
 
@@ -34,7 +34,7 @@ class RunningStudio:
         self._root, self._train, self._feed = root, train, feed
         self._lock = threading.Lock()
         self._request, self._wanted, self._order = "", 0, "best"
-        self._begin(profile)
+        self._begin(profile, self._claim(profile))
 
     @property
     def root(self) -> Path:
@@ -123,29 +123,33 @@ class RunningStudio:
         if not len(there.id):
             return []
         space = self._session.sim.space
-        params = _columns(space, there.unit)
-        scores = self._scores(there)
-        rows = zip(there.id.tolist(), scores, params, there.seed.tolist(), strict=True)
+        reward = rewards(self.profile, there.id)  # (B, M), M = 0 before the first version
+        scores = reward.mean(1).tolist() if reward.shape[1] else [math.nan] * len(reward)
+        rows = zip(there.id.tolist(), scores, _columns(space, there.unit), there.seed.tolist(), strict=True)
         return [World(id_, files[id_], score, values, seed) for id_, score, values, seed in rows]
 
-    def _scores(self, rollouts: RolloutTable) -> list[float]:
-        if checkpoint.newest(self.profile, "rewardor") is None:
-            return [math.nan] * len(rollouts.id)
-        return loop.scored(self.profile, loop.load_rewardor(self.profile), rollouts).score.tolist()
+    def _claim(self, profile: Profile) -> contextlib.ExitStack:
+        """Both roles or none."""
+        with contextlib.ExitStack() as claims:
+            claims.enter_context(profile.claim("page"))
+            if self._train:
+                claims.enter_context(profile.claim("train"))
+            return claims.pop_all()
 
-    def _begin(self, profile: Profile) -> None:
-        self._claims = contextlib.ExitStack()
-        self._claims.enter_context(profile.claim("page"))
-        if self._train:
-            self._claims.enter_context(profile.claim("train"))
+    def _begin(self, profile: Profile, claims: contextlib.ExitStack) -> None:
+        self._claims = claims
         self._session = Session(self._root, profile, train=self._train, feed=self._feed)
 
     def _switch(self, profile: Profile) -> None:
         with self._lock:
             if profile.name == self.profile.name:
                 return
-            self.close()
-            self._begin(profile)
+            claims = self._claim(profile)  # first, so that a refusal leaves everything as it was
+            old = self._session
+            self._claims.close()
+            self._begin(profile, claims)
+            self._request, self._wanted = "", 0
+            old.close()
             self.start()
 
 

@@ -17,7 +17,7 @@ from pipeline.rows import Vote
 from sims.lenia import Lenia
 
 SIM = Lenia()
-SMALL = Config(generator=Plugin(name="filter"), rollouts=RolloutPlan(prior=40, per_label=2, block=20))
+SMALL = Config(rollouts=RolloutPlan(prior=40, per_label=2, block=20))
 
 
 class Here:
