@@ -102,9 +102,15 @@ def new(
     from pipeline import shelf
 
     chosen = {"sim": sim, "generator": generator, "rewardor": rewardor}
-    parts = [f"{section}.name={plugin}" for section, plugin in chosen.items() if plugin]
+    parts = [_part(section, plugin) for section, plugin in chosen.items() if plugin]
     path = shelf.create(root, name, [*parts, *(settings or [])]).path
     print(f"Made {path}. Its settings: {path / 'profile.toml'}. Next: alife run {name}")
+
+
+def _part(section: str, plugin: str) -> str:
+    """The setting that names a plug-in; a file by its full path, since a profile outlives the folder one is in."""
+    name = str(Path(plugin).resolve()) if plugin.endswith(".py") else plugin
+    return f"{section}.name={json.dumps(name)}"
 
 
 @app.command("list")
@@ -251,8 +257,8 @@ def check(
     from pipeline import config, plugins
 
     chosen = config.Config()
-    for setting in [f"name={sim}", *(settings or [])]:
-        chosen = config.set_value(chosen, f"sim.{setting}")
+    for setting in [_part("sim", sim), *(f"sim.{setting}" for setting in settings or [])]:
+        chosen = config.set_value(chosen, setting)
     loaded = plugins.load("sims", chosen.sim.name, chosen.sim.options)
     from sims import check_simulation
 

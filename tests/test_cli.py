@@ -179,6 +179,13 @@ def test_new_takes_parts_and_settings(alife: Call, root: Path) -> None:
     assert chosen.sim.name == "lenia"
 
 
+def test_a_file_of_ones_own_is_found_from_anywhere(alife: Call, root: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my sim.py").touch()
+    alife("new", "mine", "--sim", "my sim.py")
+    assert Profile.open(root, "mine").config.sim.name == str(tmp_path / "my sim.py")
+
+
 def test_root_stands_before_or_after_the_verb(alife: Call, tmp_path: Path) -> None:
     alife("--root", str(tmp_path / "a"), "new", "x")
     alife("new", "y", "--root", str(tmp_path / "a"))
