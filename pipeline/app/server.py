@@ -10,6 +10,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from pipeline.app import routes
 from pipeline.app.guard import Guard
 from pipeline.app.studio import Studio
+from pipeline.config import ConfigError
 
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]", "testserver"]
 
@@ -24,7 +25,7 @@ def serve(studio: Studio, *, host: str = "127.0.0.1", port: int = 7860, tab: str
         tab: The tab that is open first, one of `page.TABS`.
 
     Raises:
-        ValueError: `host` can be reached from other machines.
+        ConfigError: `host` can be reached from other machines.
     """
     import uvicorn
 
@@ -36,11 +37,11 @@ def check_host(host: str) -> None:
     """Refuse addresses that other machines can reach.
 
     Raises:
-        ValueError: It is one.
+        ConfigError: It is one.
     """
     local = host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
     if not local:
-        raise ValueError(
+        raise ConfigError(
             f"host {host!r} can be reached from other machines, and there are no invitations yet; use 127.0.0.1"
         )
 
