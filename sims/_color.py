@@ -94,3 +94,9 @@ def _spline(x: Tensor) -> Tensor:
     """The cubic B-spline: the smoothest of the cubic filters, so that cells do not show as squares."""
     near = (4 - 6 * x**2 + 3 * x**3) / 6
     return torch.where(x < 1, near, torch.where(x < 2, (2 - x).clamp(min=0) ** 3 / 6, 0.0))
+
+
+def hues(count: int) -> Tensor:
+    """Colors (count, 3) in [0, 1], equally light and evenly spread around the circle of hues."""
+    angle = 15 + 360 * torch.arange(count, dtype=torch.float64) / count
+    return _srgb(_oklab(torch.full_like(angle, 0.75), torch.full_like(angle, 0.15), angle)).float()

@@ -175,6 +175,12 @@ def noise(seeds: Tensor, *shape: int) -> Tensor:
     return torch.stack(rows).to(seeds.device)
 
 
+def uniform(seeds: Tensor, *shape: int) -> Tensor:
+    """Numbers in [0, 1), (B, *shape), in the same way."""
+    rows = [torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds.tolist()]
+    return torch.stack(rows).to(seeds.device)
+
+
 def _times(frames: int, steps: int) -> dict[int, list[int]]:
     """The frames to take after each number of steps."""
     times: dict[int, list[int]] = {}
