@@ -3,15 +3,20 @@
 Whatever takes long to import is imported by the verb that needs it, so that help comes at once.
 """
 
+import errno
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from pipeline.profile import Profile
 
 ROLES: tuple[Literal["rewardor", "generator"], ...] = ("rewardor", "generator")
 ROOT = Path("profiles")
@@ -148,9 +153,9 @@ def run(
     if oracle:
         plugins.check_name("oracles", oracle)
     seeded = [] if seed is None else [f"seed={seed}"]
-    shelf.open_or_create(root, name, [*seeded, *(settings or [])])
+    profile = shelf.open_or_create(root, name, [*seeded, *(settings or [])])
     if not oracle:
-        _serve(root, name, train=True, host=host, port=port, tab="label")
+        _serve(profile, train=True, host=host, port=port, tab="label")
         return
     from pipeline import run as work
 
@@ -174,8 +179,8 @@ def label(
     """Label only: worlds are simulated, nothing trains."""
     from pipeline import shelf
 
-    shelf.opened(root, name, settings or [])
-    _serve(root, name, train=False, host=host, port=port, tab="label")
+    profile = shelf.opened(root, name, settings or [])
+    _serve(profile, train=False, host=host, port=port, tab="label")
 
 
 @app.command()
@@ -206,14 +211,25 @@ def browse(
     """Watch fresh worlds of the generator, and keep those you like."""
     from pipeline import shelf
 
-    shelf.opened(root, name)
-    _serve(root, name, train=False, host=host, port=port, tab="browse")
+    profile = shelf.opened(root, name)
+    _serve(profile, train=False, host=host, port=port, tab="browse")
 
 
-def _serve(root: Path, name: str, **how: Any) -> None:
+def _serve(profile: "Profile", *, train: bool, host: str, port: int, tab: Literal["label", "browse"]) -> None:
+    if tab == "browse" or not profile.held("page"):  # whoever holds the page has the port, and is the better reason
+        _refuse_taken(host, port)
     from pipeline import run as work
 
-    work.serve(root.resolve(), name, **how)
+    work.serve(profile.root.resolve(), profile.name, train=train, host=host, port=port, tab=tab)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        hint = f" Another port: --port {port + 1}" if error.errno == errno.EADDRINUSE else ""
+        raise typer.BadParameter(f"no page can be served at {host}:{port}: {error.strerror}.{hint}") from None
 
 
 @app.command()

@@ -3,6 +3,7 @@ import os
 import pty
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -48,6 +49,7 @@ def alife(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def work(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, Any]]:
     """What the verbs ask to be done, instead of doing it."""
     asked: list[tuple[str, Any, Any]] = []
+    monkeypatch.setattr(cli, "_refuse_taken", lambda *_: None)  # somebody may be using this machine
     for name in ("serve", "train", "unattended"):
         monkeypatch.setattr(run, name, lambda *args, _name=name, **how: asked.append((_name, args, how)), raising=False)
     return asked
@@ -167,6 +169,16 @@ def test_the_second_of_a_role_is_told_who_holds_it(alife: Call, root: Path) -> N
         status, _, err = alife("train", "mine")
     assert status == 2
     assert f"process {os.getpid()}" in err
+
+
+def test_a_taken_port_is_named_before_anything_starts(alife: Call) -> None:
+    alife("new", "mine")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        status, _, err = alife("label", "mine", "--port", str(port))
+    assert status == 2
+    assert f"127.0.0.1:{port}" in err
+    assert f"--port {port + 1}" in err
 
 
 # -- verbs ------------------------------------------------------------------------------------------------------------
