@@ -96,6 +96,7 @@ def _spline(x: Tensor) -> Tensor:
     return torch.where(x < 1, near, torch.where(x < 2, (2 - x).clamp(min=0) ** 3 / 6, 0.0))
 
 
+@lru_cache
 def hues(count: int) -> Tensor:
     """Colors (count, 3) in [0, 1], equally light and evenly spread around the circle of hues."""
     angle = 15 + 360 * torch.arange(count, dtype=torch.float64) / count

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from sims import Param, Params, Space, TorchSimulation
-from sims._color import hues
+from sims._discs import discs
 from sims._torch import ALIVE, EXPLODED, uniform
 
 KINDS = 3
@@ -81,7 +81,7 @@ class ParticleLife(TorchSimulation[State, Rule]):
 
     def draw(self, state: State, size: int) -> Tensor:
         """Frames of the world, (B, size, size, 3) uint8: a disc for each particle, a hue for each kind, on black."""
-        return discs(state["place"], size)
+        return discs(state["place"], KINDS, size)
 
     def status(self, state: State, rule: Rule) -> Tensor:
         """Exploded when particles jump half a reach per step: then the picture shows the step size, not the world."""
@@ -91,35 +91,5 @@ class ParticleLife(TorchSimulation[State, Rule]):
 
 
 def _wrap(place: Tensor) -> Tensor:
-    """Places in [0, 1): rounding could make `place % 1` reach 1."""
-    return (place - place.floor()).remainder_(1.0)
-
-
-def discs(place: Tensor, size: int) -> Tensor:
-    """Pictures (B, size, size, 3) uint8 of particles (B, 2, N) on a torus, smooth at any size.
-
-    Coverages are added as integers: sums of floats would depend on their order, which is not fixed on a GPU.
-    """
-    batch, _, n = place.shape
-    reach = int(GLOW * size) + 2
-    stamp = torch.arange(-reach, reach + 1, device=place.device)
-    pixel = (place * size).floor()  # (B, 2, N)
-    near = stamp + 0.5 - (place * size - pixel)[..., None]  # (B, 2, N, S), from the particle to pixel centers
-    distance = torch.hypot(near[:, 0, :, :, None], near[:, 1, :, None, :]) / size  # (B, N, S, S), in worlds
-    body = ((DISC - distance) * size + 0.5).clamp(0, 1)
-    glow = (1 - distance / GLOW).clamp(min=0).square() * 0.35
-    light = (torch.maximum(body, glow) * 255).round_().int()
-    row, column = (pixel.long()[..., None] + stamp).remainder_(size).unbind(1)  # (B, N, S)
-    kind = torch.arange(n, device=place.device) // -(-n // KINDS)
-    plane = torch.arange(batch, device=place.device)[:, None] * KINDS + kind
-    where = (plane[:, :, None, None] * size + row[..., None]) * size + column[:, :, None, :]
-    canvas = torch.zeros(batch * KINDS * size * size, dtype=torch.int32, device=place.device)
-    canvas.index_add_(0, where.flatten(), light.flatten())
-    covered = canvas.view(batch, KINDS, size, size).clamp_(max=255).float() / 255
-    color = hues(KINDS).to(place.device)  # (K, 3) in [0, 1]
-    dark = (1 - covered[..., None] * color[:, None, None, :]).prod(1)
-    return ((1 - dark) * 255).round_().to(torch.uint8)
-
-
-DISC, GLOW = 0.009, 0.02
-"""Radii of a particle's body and of its glow, in worlds."""
+    """Places in [0, 1]; 1 only where a place just below 0 was rounded up to it, which is the same place."""
+    return place - place.floor()
