@@ -35,7 +35,6 @@ def mount(app: FastAPI, tab: str = "label") -> FastAPI:
         demo,
         path="/",
         app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
-        css=read("page.css"),
         enable_monitoring=False,
         footer_links=[],
         head=_head(),
@@ -62,4 +61,6 @@ def _element(name: str) -> gr.HTML:
 def _head() -> str:
     known = json.dumps(words(), ensure_ascii=False).replace("</", "<\\/")
     scripts = (f"window.ALIFE_WORDS = {known};", read("common.js"))
-    return f'<link rel="icon" href="{ICON}">' + "".join(f"<script>{script}</script>" for script in scripts)
+    # as Gradio's `css`, rules would be rewritten, those in media queries unlike the others
+    style = f'<link rel="icon" href="{ICON}"><style>{read("page.css")}</style>'
+    return style + "".join(f"<script>{script}</script>" for script in scripts)

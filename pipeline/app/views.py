@@ -119,10 +119,10 @@ train = _Brief(_train, 1.0)
 
 
 def _curve(versions: Sequence[checkpoint.Manifest], labels: dict[int, int], metric: str) -> list[list[float]]:
-    """Points (labels known, value); at most 400, since no screen shows more."""
-    values = [(labels[each.number], each.metrics.get(metric, math.nan)) for each in versions]
-    points = [[float(x), y] for x, y in values if math.isfinite(y)]
-    return points[:: max(1, len(points) // 400)] + (points[-1:] if len(points) > 400 else [])
+    """Points (labels known, value), of versions that knew the same labels the last; no screen shows more than 400."""
+    values = {labels[each.number]: each.metrics.get(metric, math.nan) for each in versions}
+    points = [[float(x), y] for x, y in sorted(values.items()) if math.isfinite(y)]
+    return points[:: -(-len(points) // 400) or 1][:-1] + points[-1:]
 
 
 def _event(role: str, version: checkpoint.Manifest, labels: dict[int, int]) -> dict[str, Any]:

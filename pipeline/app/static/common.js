@@ -67,6 +67,7 @@ window.alife = (() => {
     element.className = classes.join(" ");
     for (const [name, value] of Object.entries(attributes)) {
       if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (name.startsWith("aria-")) element.setAttribute(name, value);
       else if (value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
     }
     element.append(...children.filter((child) => child !== null && child !== undefined));

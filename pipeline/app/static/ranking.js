@@ -25,7 +25,9 @@ const refresh = whileShown(root, 4000, async () => {
   const key = (item) => `${ranking.profile}/${item.rollout}`;
   keyed(grid, ranking.items, key, (item) => card(ranking.profile, item), (element, item, number) => {
     element.querySelector(".place").textContent = number + 1;
-    element.querySelector(".count").textContent = item.count ? say("compared", { n: item.count }) : "";
+    const count = element.querySelector(".count");
+    count.textContent = item.count ? `${item.count}×` : "";
+    count.title = item.count ? say("compared", { n: item.count }) : "";
     const score = element.querySelector(".interval");
     score.title = `${decimal(item.score)}  (${decimal(item.low)} … ${decimal(item.high)})`;
     score.querySelector("i").style.cssText = `left:${place(item.low)}%;right:${100 - place(item.high)}%`;

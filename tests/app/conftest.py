@@ -1,0 +1,99 @@
+"""The whole studio in this process: real profiles, worlds, films and models; only Ray is left out."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import loop
+from pipeline.app.studio import State
+from pipeline.config import Config, RolloutPlan
+from pipeline.driver import Driver
+from pipeline.profile import Profile
+from pipeline.roll import Rolled, roll_here
+from pipeline.rollouts import Job, Pool
+from pipeline.session import Session
+from pipeline.studio import RunningStudio
+
+SMALL = Config(rollouts=RolloutPlan(prior=30, per_label=2, block=10))
+
+
+class PoolHere(Pool):
+    """Simulates in the thread that collects."""
+
+    def __init__(self, session: Session) -> None:
+        self._roll = roll_here(session.sim)
+        self._queue: dict[object, Job] = {}
+
+    @property
+    def keys(self) -> set:
+        return set(self._queue)
+
+    @property
+    def free(self) -> int:
+        return max(0, 1 - len(self._queue))
+
+    def submit(self, job: Job) -> None:
+        self._queue.setdefault(job.key, job)
+
+    def collect(self, timeout: float) -> list[tuple[Job, Rolled]]:
+        if not self._queue:
+            time.sleep(timeout)
+            return []
+        job = min(self._queue.values(), key=lambda job: not job.urgent)
+        rolled = self._roll(job.unit, job.seeds, job.ask, job.film)
+        del self._queue[job.key]
+        return [(job, rolled)]
+
+    def close(self) -> None:
+        self._queue.clear()
+
+
+class SessionHere(Session):
+    """Simulates and trains in one thread."""
+
+    def training(self, role: str) -> State:
+        return "off" if not self._train else "paused" if self.profile.paused(role) else "idle"
+
+    def _work(self) -> None:
+        pool = PoolHere(self)
+        self._driver = Driver(self.profile, self.sim, pool, self.desk, feed=self._feed)
+        self.state = "idle"
+        while not self._stop.is_set():
+            self._driver.tick(timeout=0.02)
+            if self._train and not self.profile.paused("rewardor") and loop.due_fit(self.profile):
+                loop.fit(self.profile)
+            if self._train and not self.profile.paused("generator") and loop.due_tell(self.profile):
+                loop.tell(self.profile)
+
+
+class StudioHere(RunningStudio):
+    """A studio without Ray."""
+
+    def _begin(self, profile: Profile, claims: contextlib.ExitStack) -> None:
+        self._claims = claims
+        self._session = SessionHere(self._root, profile, train=self._train, feed=self._feed)
+
+
+@pytest.fixture(scope="session")
+def wait() -> Callable[[Callable[[], object]], None]:
+    """Wait until something is true, for a minute at most."""
+
+    def wait_(true: Callable[[], object]) -> None:
+        end = time.monotonic() + 60
+        while not true():
+            assert time.monotonic() < end, "it did not become true in a minute"
+            time.sleep(0.05)
+
+    return wait_
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[StudioHere]:
+    """A running studio on a small profile."""
+    running = StudioHere(tmp_path, Profile.create(tmp_path, "first", SMALL), train=True)
+    running.start()
+    yield running
+    running.close()
