@@ -39,7 +39,10 @@ def find(light: NDArray[np.floating], threshold: float, smallest: int = 4) -> li
     number, mass = label[frame, row, column], light[frame, row, column]
     area = np.bincount(number, minlength=count + 1).astype(np.float64)
     weight = np.bincount(number, mass, count + 1)
-    sides = [_circular_mean(number, mass, at, side) for at, side in ((row, light.shape[1]), (column, light.shape[2]))]
+    sides = [
+        _circular_mean(number, mass, at, side, count + 1)
+        for at, side in ((row, light.shape[1]), (column, light.shape[2]))
+    ]
     center = np.stack([middle for middle, _ in sides], 1)
     compact = np.minimum(*(length for _, length in sides)) / np.maximum(weight, 1e-9)
     home = np.full(count + 1, -1)
@@ -48,10 +51,10 @@ def find(light: NDArray[np.floating], threshold: float, smallest: int = 4) -> li
     return [Blobs(weight[keep], area[keep], center[keep], compact[keep]) for keep in wanted]
 
 
-def _circular_mean(number: Index, mass: NDArray[np.floating], at: Index, side: int) -> tuple[Array, Array]:
+def _circular_mean(number: Index, mass: NDArray[np.floating], at: Index, side: int, labels: int) -> tuple[Array, Array]:
     """Mean position in [0, side) of the pixels of each label, and the length of the summed unit vectors."""
     turn = 2 * np.pi * np.arange(side) / side
-    cos, sin = (np.bincount(number, mass * wave[at]) for wave in (np.cos(turn), np.sin(turn)))
+    cos, sin = (np.bincount(number, mass * wave[at], labels) for wave in (np.cos(turn), np.sin(turn)))
     return np.arctan2(sin, cos) * side / (2 * np.pi) % side, np.hypot(sin, cos)
 
 

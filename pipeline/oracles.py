@@ -211,7 +211,7 @@ class Teacher:
         Raises:
             ValueError: The utilities are all the same, or a rate is impossible.
         """
-        if not (0.5 <= consistency < 1 and 0 <= ties < 1 and 0 <= skips < 1 and 0 <= flip <= 1):
+        if not (0.5 <= consistency < 1 and min(ties, skips) >= 0 and ties + skips < 1 and 0 <= flip <= 1):
             raise ValueError(f"rates out of range: {consistency=} {ties=} {skips=} {flip=}")
         z = np.asarray(prior, np.float64)
         center, scale = float(z.mean()), float(z.std())
@@ -219,11 +219,12 @@ class Teacher:
             raise ValueError("the prior's utilities are all the same: nothing to have a taste about")
         z = (z - center) / scale
         left, right = np.random.default_rng(0).integers(len(z), size=(2, 20_000))
-        gap = np.abs(z[left] - z[right])[left != right]
-        same = float(np.quantile(gap, ties)) if ties else 0.0
-        clear = gap[gap > same]
         # A share of pairs has both worlds below the quantile whose square it is.
         dull = float(np.quantile(z, np.sqrt(skips))) if skips else -np.inf
+        shown = (left != right) & (np.maximum(z[left], z[right]) >= dull)
+        gap = np.abs(z[left] - z[right])[shown]
+        same = float(np.quantile(gap, ties / (1 - skips))) if ties else 0.0
+        clear = gap[gap > same]
 
         def excess(beta: float) -> float:
             return float((1 / (1 + np.exp(-beta * clear))).mean()) - consistency
