@@ -29,6 +29,10 @@ FILMS_TOGETHER = 4
 """Films made in one job: enough to share a batch, few enough that the first pair comes soon."""
 
 
+TIDY_S = 30.0
+"""Seconds between two looks at whether many small parts should become one."""
+
+
 @dataclass(frozen=True)
 class Films:
     """Worlds that a person will see."""
@@ -92,6 +96,7 @@ class Driver:
     feed: bool = True
     browsed: dict[str, list[str]] = field(default_factory=dict)
     _requests: list[Browse] = field(default_factory=list)
+    _tidy_at: float = 0.0
 
     def __post_init__(self) -> None:
         """Prepare the questions that travel with each job."""
@@ -106,6 +111,9 @@ class Driver:
         self._hand_out_browsing()
         if self.feed and self.pool.free:
             self._hand_out_blocks()
+        if time.monotonic() > self._tidy_at:
+            self.profile.compact()
+            self._tidy_at = time.monotonic() + TIDY_S
 
     def browse(self, count: int, seed: int) -> str:
         """Ask for fresh worlds of the Generator; returns the key under which `browsed` will list them."""
