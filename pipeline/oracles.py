@@ -152,13 +152,12 @@ class Pulsation:
 
 
 def _rhythm(series: NDArray[np.floating]) -> float:
-    """Strength of the strongest sustained oscillation that series (T, N) share: 0 if they drift or stand still."""
-    T = len(series)
-    drift, _ = np.linalg.qr(np.vander(np.linspace(-1, 1, T), 4))
-    wave = series - drift @ (drift.T @ series)
-    power = (np.abs(np.fft.rfft(wave * np.hanning(T)[:, None], axis=0)) ** 2).sum(1)
+    """Strength of the oscillation that series (T, N) share: 0 if they drift, stand still, or change only once."""
+    drift = ndimage.uniform_filter1d(series, 7, axis=0, mode="nearest")
+    wave = series - drift
+    power = (np.abs(np.fft.rfft(wave * np.hanning(len(wave))[:, None], axis=0)) ** 2).sum(1)
     peak = np.convolve(power, np.ones(3), "same").max() / (power.sum() + 1e-12)
-    return float(peak * min(wave[: T // 2].std(), wave[T // 2 :].std()))
+    return float(peak * min(part.std() for part in np.array_split(wave, 3)))
 
 
 @dataclass(frozen=True)
