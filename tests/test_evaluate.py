@@ -1,0 +1,169 @@
+"""The figures of a report mean what they say, on worlds whose worth is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models import Archive, Generator
+from pipeline import evaluate
+from pipeline.evaluate import EMITTED, RIVALS, VARIED, Reference, pair_accuracy, percentile, vendi
+from pipeline.roll import Ask, Rolled
+
+D = 3
+
+
+def roll(unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool = False) -> Rolled:
+    """Worlds as good as their first parameter; half of them, those with a low second one, die."""
+    del seeds, film
+    alive = unit[:, 1] > 0.5
+    answers = {}
+    for name, question in ask.items():
+        told = question(torch.from_numpy(unit)).numpy()
+        answers[name] = np.where(alive[:, None], told, np.nan).astype(np.float32)
+    blank = [""] * len(unit)
+    return Rolled(["alive" if each else "dead" for each in alive], blank, answers, [None] * len(unit), blank)
+
+
+def utility(clip: Tensor) -> Tensor:
+    return clip[:, :1]
+
+
+def embed(clip: Tensor) -> Tensor:
+    return clip
+
+
+class Emits(Generator):
+    """Emits one point with a little noise in the last parameter."""
+
+    version = 1
+
+    def __init__(self, *point: float) -> None:
+        super().__init__(D)
+        self.point = torch.tensor(point)
+
+    def ask(self, n: int, seed: int, *, explore: bool = False) -> Tensor:
+        assert not explore
+        unit = torch.rand(n, D, generator=torch.Generator().manual_seed(seed))
+        unit[:, : len(self.point)] = self.point
+        return unit
+
+    def tell(self, archive: Archive) -> dict[str, float]:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    return evaluate.make_reference(roll, D, utility=utility, embed=embed, seed=0)
+
+
+def measure(reference: Reference, generator: Generator, sign: float = 1.0) -> dict[str, float]:
+    return evaluate.measure(
+        reference, roll, generator, lambda rows: sign * rows[:, 0], utility=utility, embed=embed, seed=1
+    )
+
+
+def test_a_reference_holds_what_the_prior_offers(reference: Reference) -> None:
+    assert len(reference.utility) == VARIED / evaluate.ELITE
+    assert len(reference.rivals) == len(reference.raw) == len(reference.embedding) == RIVALS
+    assert np.isneginf(reference.raw).mean() == pytest.approx(0.5, abs=0.07)
+    assert reference.utility.mean() == pytest.approx(0.5, abs=0.05)
+    assert (reference.embedding[:, 0] == reference.rivals.astype(np.float32)).all()
+
+
+def test_the_prior_wins_half_of_its_games_and_loses_those_it_dies_in(reference: Reference) -> None:
+    row = measure(reference, Emits())
+    assert row["win_alive"] == pytest.approx(0.25, abs=0.05)
+    assert row["win_raw"] == pytest.approx(0.375, abs=0.06)
+
+
+@pytest.mark.parametrize(("worth", "win", "raw"), [(1.1, 1.0, 1.0), (0.7, 0.7, 0.85), (-0.1, 0.0, 0.5)])
+def test_win_rates_of_worlds_that_live(reference: Reference, worth: float, win: float, raw: float) -> None:
+    row = measure(reference, Emits(worth, 1.0))
+    assert row["win_alive"] == pytest.approx(win, abs=0.05)
+    assert row["win_raw"] == pytest.approx(raw, abs=0.05)
+
+
+def test_the_dead_lose_to_everybody_and_are_no_success_of_prediction(reference: Reference) -> None:
+    row = measure(reference, Emits(1.1, 0.0))
+    assert row["win_alive"] == row["win_raw"] == row["diversity"] == row["gap"] == 0
+
+
+def test_the_gap_is_what_was_promised_and_not_kept(reference: Reference) -> None:
+    assert measure(reference, Emits(0.8, 1.0))["gap"] == pytest.approx(0, abs=0.01)
+    assert measure(reference, Emits(0.1, 1.0), sign=-1)["gap"] == pytest.approx(0.8, abs=0.08)
+
+
+def test_accuracy_counts_clear_pairs_and_halves_ties(reference: Reference) -> None:
+    assert measure(reference, Emits())["pair_accuracy"] == 1
+    assert measure(reference, Emits(), sign=-1)["pair_accuracy"] == 0
+    unknowing = evaluate.measure(reference, roll, Emits(), None, utility=utility, embed=embed, seed=1)
+    assert unknowing["pair_accuracy"] == 0.5
+    hardly = np.array([0.0, 1e-3, 1.0])
+    assert pair_accuracy(np.array([1.0, 0.0, 2.0]), hardly) == 1
+
+
+def test_percentiles() -> None:
+    assert percentile(np.array([0.0, 2.0, 9.0]), np.array([1.0, 2.0, 3.0, 2.0])).tolist() == [0, 0.5, 1]
+
+
+def test_vendi_counts_worlds_that_differ() -> None:
+    """N copies of k worlds that are far apart count as k [1]."""
+    prior = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    far = 100 * np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32)
+    for count in (1, 2, 4):
+        assert vendi(np.tile(far[:count], (8, 1)), prior) == pytest.approx(count, abs=1e-3)
+    assert 1 < vendi(prior[:64], prior) < 64
+    assert vendi(prior[:0], prior) == 0
+
+
+def test_diversity_compares_with_the_priors_best(reference: Reference) -> None:
+    same = measure(reference, Emits(0.97, 0.8))["diversity"]
+    varied = measure(reference, Emits())["diversity"]
+    assert same < 0.7 < 1 < varied
+
+
+def test_a_prior_without_life_is_refused() -> None:
+    def barren(unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool = False) -> Rolled:
+        return roll(unit * [1, 0, 1], seeds, ask, film)
+
+    with pytest.raises(ValueError, match="of 500 prior worlds only 0 are alive"):
+        evaluate.make_reference(barren, D, utility=utility, embed=embed, seed=0)
+
+
+def test_the_same_seed_measures_the_same(reference: Reference) -> None:
+    assert measure(reference, Emits()) == measure(reference, Emits())
+    again = evaluate.make_reference(roll, D, utility=utility, embed=embed, seed=0)
+    assert (again.utility == reference.utility).all()
+    assert again.varied == reference.varied
+
+
+def test_emitted_worlds_are_as_many_as_promised(reference: Reference) -> None:
+    class Counts(Emits):
+        asked: list[int] = []  # noqa: RUF012
+
+        def ask(self, n: int, seed: int, *, explore: bool = False) -> Tensor:
+            self.asked.append(n)
+            return super().ask(n, seed, explore=explore)
+
+    measure(reference, counts := Counts())
+    assert counts.asked == [EMITTED]
+
+
+def test_the_report_is_json_of_the_promised_form(reference: Reference, tmp_path: Path) -> None:
+    row = {"labels": 0, **measure(reference, Emits()), "cpu_s": 1.5}
+    evaluate.write_report(tmp_path / "out.json", "name", [row])
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told["profile"] == "name"
+    keys = {"labels", "win_alive", "win_raw", "pair_accuracy", "diversity", "gap", "cpu_s"}
+    assert [set(each) for each in told["budgets"]] == [keys]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
