@@ -8,17 +8,19 @@ Two writers may number rows alike; these are then ordered by id, the same for ev
 
 import hashlib
 import io
+import operator
 import re
+import sys
 import threading
 import time
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.store import Store
@@ -38,6 +40,8 @@ Columns: TypeAlias = dict[str, np.ndarray]
 SCHEMA_VERSION = 1
 COMPACT_ABOVE = 64
 """Parts that a folder may hold before they are worth merging: each costs a reader about a millisecond once."""
+LONG_ROWS = 256
+"""Parts this long have dictionaries and statistics, which make a short one larger and slower."""
 FULL_ROWS = 20_000
 """Parts this long are left as they are: merging them again would cost more than it saves."""
 GRACE_S = 60.0
@@ -161,8 +165,8 @@ class Table:
 
     def _put(self, table: pa.Table) -> str:
         data = _encode(table)
-        low, high = pc.min_max(table["sequence"]).as_py().values()
-        name = f"{low:012d}-{high:012d}-{_digest(data)}.parquet"
+        numbers = table["sequence"].to_pylist()
+        name = f"{min(numbers):012d}-{max(numbers):012d}-{_digest(data)}.parquet"
         self._store.put(self._folder + name, data)
         return name
 
@@ -203,7 +207,7 @@ class Table:
             return
         table = pa.concat_tables(tables.values(), promote_options="default")
         table = table.sort_by([("sequence", "ascending"), ("id", "ascending")])
-        table = table.take(_first_of_each(table["id"].to_pylist()))
+        table = table.take(_to_arrow("int", _first_of_each(table["id"].to_pylist())))
         metadata = {"replaces": " ".join(tables), "merged_at": repr(time.time())}
         name = self._put(table.replace_schema_metadata(metadata))
         back = self._table(name)
@@ -297,9 +301,17 @@ def _digest(data: bytes) -> str:
 
 def _encode(table: pa.Table) -> bytes:
     metadata = (table.schema.metadata or {}) | {b"schema": str(SCHEMA_VERSION).encode()}
-    sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True)
-    return sink.getvalue()
+    long = len(table) >= LONG_ROWS
+    with io.BytesIO() as sink:
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            sink,
+            compression="zstd",
+            write_page_checksum=True,
+            use_dictionary=long,
+            write_statistics=long,
+        )
+        return sink.getvalue()
 
 
 def _decode(data: bytes, name: str) -> pa.Table:
@@ -311,7 +323,7 @@ def _decode(data: bytes, name: str) -> pa.Table:
     if _digest(data) != name[26:42]:
         raise DamagedError("its bytes do not match the hash in its name")
     try:
-        return pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+        return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise DamagedError(f"it is not a Parquet file: {error}") from error
 
@@ -325,24 +337,68 @@ def _part(table: pa.Table, columns: Mapping[str, Kind]) -> _Part:
     )
 
 
-def _pick(values: Sequence[Any] | np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return values[rows] if isinstance(values, np.ndarray) else np.array([values[row] for row in rows], object)
+def _pick(values: Sequence[Any] | np.ndarray, rows: np.ndarray) -> Sequence[Any] | np.ndarray:
+    return values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
 
 
-def _to_arrow(kind: Kind, values: np.ndarray) -> pa.Array:
-    if kind != "rows":
-        return pa.array(values.tolist(), _ARROW[kind])
-    values = np.ascontiguousarray(values, np.float32)
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
-    return pa.ListArray.from_arrays(offsets, values.reshape(-1))
+def _to_arrow(kind: Kind, values: Sequence[Any] | np.ndarray) -> pa.Array:
+    """A column. Made from buffers: `pa.array` would import pandas, half a second and 50 MB in every process.
+
+    Raises:
+        TypeError: A value is of another kind.
+    """
+    count, type_ = len(values), _ARROW[kind]
+    if kind == "text":
+        texts = [str.encode(text) for text in values]
+        return pa.Array.from_buffers(
+            type_, count, [None, _offsets(map(len, texts), count), pa.py_buffer(b"".join(texts))]
+        )
+    if kind == "rows":
+        matrix = np.ascontiguousarray(values, np.float32)
+        numbers = pa.Array.from_buffers(pa.float32(), matrix.size, [None, pa.py_buffer(matrix)])
+        offsets = _offsets([matrix.shape[1]] * count, count)
+        return pa.Array.from_buffers(type_, count, [None, offsets], children=[numbers])
+    exact = operator.index if kind == "int" else float  # 2.5 is no integer
+    return pa.Array.from_buffers(
+        type_, count, [None, pa.py_buffer(np.fromiter(map(exact, values), _DTYPES[kind], count))]
+    )
+
+
+def _offsets(lengths: Iterable[int], count: int) -> pa.Buffer:
+    """Where items of these lengths begin and end in a row of all."""
+    return pa.py_buffer(np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64, count))]).astype(np.int32))
+
+
+def _numbers(column: pa.Array, dtype: Any) -> np.ndarray:
+    """The numbers of a column without missing ones, without a copy; `to_numpy` too would import pandas."""
+    if column.null_count:
+        raise ValueError("numbers are missing")
+    return np.frombuffer(column.buffers()[1], dtype)[column.offset : column.offset + len(column)]
+
+
+def _texts(column: pa.StringArray) -> np.ndarray:
+    """The texts of a column as objects, repeated ones once in memory."""
+    _, ends, data = column.buffers()
+    bounds = np.frombuffer(ends, np.int32)[column.offset : column.offset + len(column) + 1].tolist() if ends else [0]
+    whole = data.to_pybytes() if data else b""
+    if whole.isascii():
+        text = whole.decode()
+        pieces = [text[start:end] for start, end in pairwise(bounds)]
+    else:
+        pieces = [whole[start:end].decode() for start, end in pairwise(bounds)]
+    return np.fromiter(map(sys.intern, pieces), object, len(pieces))
 
 
 def _from_arrow(kind: Kind, table: pa.Table, name: str) -> np.ndarray:
-    if name not in table.column_names and kind != "rows" and name not in ("id", "sequence"):
+    position = table.schema.get_field_index(name)
+    if position < 0:
+        if kind == "rows" or name in ("id", "sequence"):
+            raise KeyError(name)
         return np.full(len(table), _MISSING[kind], _DTYPES[kind])
-    column = table[name].cast(_ARROW[kind]).combine_chunks()
+    column = table.column(position).cast(_ARROW[kind]).combine_chunks()
     if kind != "rows":
-        return column.fill_null(_MISSING[kind]).to_numpy(zero_copy_only=False).astype(_DTYPES[kind])
-    if len(pc.unique(column.value_lengths())) > 1:
+        column = column.fill_null(_MISSING[kind]) if column.null_count else column
+        return _texts(column) if kind == "text" else _numbers(column, _DTYPES[kind])
+    if np.diff(_numbers(column.value_lengths(), np.int32)).any():
         raise ValueError(f"the rows of {name} are not equally wide")
-    return column.flatten().to_numpy().reshape(len(column), -1)
+    return _numbers(column.flatten(), np.float32).reshape(len(column), -1)
