@@ -10,11 +10,10 @@ import numpy as np
 from pipeline import checkpoint, select
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
+from pipeline.rows import FilmTable
 
-READY = 6
-"""Pairs that should always be ready to be shown."""
-AHEAD = READY + 4
-"""Pairs that are chosen in advance, ready or not."""
+AHEAD = 7
+"""Pairs that are chosen in advance. More would outlast a fast hand, fewer are chosen by a fresher Rewardor."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,7 @@ class Agenda:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._pairs: list[Pair] = []
+        self._seen: FilmTable | None = None
         self._films: dict[str, Shown] = {}
         self._hopeless: set[str] = set()
         self._lock = threading.Lock()
@@ -110,21 +110,21 @@ class Agenda:
         """
         with self._choosing:
             self.look()
-            versions = _versions(self._profile)
-            with self._lock:  # what a newer Rewardor would choose is better than what nobody has filmed yet
-                self._pairs = [pair for pair in self._pairs if self._ready(pair) or pair.rewardor == versions[0]]
+            with self._lock:
                 missing, ready = AHEAD - len(self._pairs), any(map(self._ready, self._pairs))
                 pending = {pair.key for pair in self._pairs} | set(outstanding)
-            if not ready:  # somebody may be waiting: films that exist come first
-                self._add(self._choose(1, pending, versions, filmed=True))
+            if not ready and len(self._films) > 1:  # somebody may be waiting: films that exist come first
+                self._add(self._choose(1, pending, filmed=True))
             if missing > 0:
-                self._add(self._choose(missing, pending, versions))
+                self._add(self._choose(missing, pending))
 
     def look(self) -> None:
         """See which films there are."""
         films = self._profile.films()
-        rows = zip(films.rollout.tolist(), films.file.tolist(), films.source.tolist(), strict=True)
-        self._films = {rollout: Shown(file, source) for rollout, file, source in rows}
+        if films is not self._seen:
+            rows = zip(films.rollout.tolist(), films.file.tolist(), films.source.tolist(), strict=True)
+            self._films = {rollout: Shown(file, source) for rollout, file, source in rows}
+            self._seen = films
 
     def _ready(self, pair: Pair) -> bool:
         return pair.key <= self._films.keys()
@@ -134,9 +134,8 @@ class Agenda:
             known = {pair.key for pair in self._pairs}
             self._pairs += [pair for pair in pairs if pair.key not in known]
 
-    def _choose(
-        self, count: int, pending: Collection[frozenset[str]], versions: tuple[int, int], *, filmed: bool = False
-    ) -> list[Pair]:
+    def _choose(self, count: int, pending: Collection[frozenset[str]], *, filmed: bool = False) -> list[Pair]:
+        versions = _versions(self._profile)
         rollouts, labels = self._profile.rollouts(), self._profile.labels()
         ids = rollouts.id.tolist()
         rows = {rollout: row for row, rollout in enumerate(ids)}

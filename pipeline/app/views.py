@@ -31,12 +31,17 @@ class _Brief:
         self._looking = threading.Lock()
 
     def __call__(self, studio: Studio) -> dict[str, Any]:
-        with self._looking:
-            about, when, answer = self._known
-            if about is not studio.profile or time.monotonic() > when + self._seconds:
-                about, answer = studio.profile, self._look(studio)
-                self._known = (about, time.monotonic(), answer)
+        about, when, answer = self._known
+        same = about is studio.profile
+        if same and time.monotonic() < when + self._seconds:
             return answer
+        if not self._looking.acquire(blocking=not same):
+            return answer
+        try:
+            self._known = (studio.profile, time.monotonic(), self._look(studio))
+            return self._known[2]
+        finally:
+            self._looking.release()
 
 
 def _activity(studio: Studio) -> dict[str, Any]:
