@@ -4,21 +4,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from models.rewardors._space import late
-
-FRAMES = 4
-SCALES = (1, 4, 16)
+SCALES = (1, 4, 4)  # each on top of the one before
 
 
 def color(rgb: Tensor) -> Tensor:
-    """Mean, saturation, and covariances of the channels at several scales, of clips (3, T, H, W) in [0, 1]."""
-    some = rgb[:, late(rgb.shape[1], FRAMES)]
-    saturation = some.amax(0) - some.amin(0)
-    flat = some.flatten(1)
-    numbers = [flat.mean(1), saturation.mean()[None], saturation.std(correction=0)[None]]
+    """Mean and saturation of the channels, and their covariances at several scales, of frames (3, n, H, W) in [0, 1]."""
+    saturation = rgb.amax(0) - rgb.amin(0)
+    numbers = [rgb.mean((1, 2, 3)), saturation.mean()[None], saturation.std(correction=0)[None]]
     upper = torch.triu_indices(3, 3).unbind()
     for scale in SCALES:
-        coarse = avg_pool2d(some, scale).flatten(1) if scale > 1 else flat
-        covariance = torch.cov(coarse, correction=0)[upper]
+        rgb = avg_pool2d(rgb, scale) if scale > 1 else rgb
+        covariance = torch.cov(rgb.flatten(1), correction=0)[upper]
         numbers.append(covariance.sign() * covariance.abs().sqrt())
     return torch.cat(numbers)

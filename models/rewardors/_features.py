@@ -14,11 +14,12 @@ from models.rewardors._change import change
 from models.rewardors._color import color
 from models.rewardors._look import look
 from models.rewardors._objects import objects
+from models.rewardors._space import SIDE, late
 from models.rewardors._symmetry import symmetry
 from models.rewardors._waves import waves
 
-SIDE = 64
-LUMINANCE = (0.299, 0.587, 0.114)
+LUMINANCE = torch.tensor((0.299, 0.587, 0.114)) / 255
+COLOR_FRAMES = 3
 
 GREY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "look": look,
@@ -27,7 +28,7 @@ GREY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "objects": objects,
     "symmetry": symmetry,
 }
-"""Families made from brightness: (T, SIDE, SIDE) in [0, 1] and its spectrum (T, SIDE, SIDE/2+1) give a vector."""
+"""Families made from brightness (T, SIDE, SIDE) in [0, 1] and the spectrum (T', SIDE, SIDE/2+1) of its second half."""
 
 
 def describe(clip: Tensor) -> Tensor:
@@ -36,14 +37,18 @@ def describe(clip: Tensor) -> Tensor:
 
 
 def _families(clip: Tensor) -> dict[str, Tensor]:
-    rgb = clip.permute(3, 0, 1, 2).float() / 255  # (3, T, H, W)
-    if rgb.shape[2:] != (SIDE, SIDE):
-        rgb = interpolate(rgb, size=(SIDE, SIDE), mode="area")
-    grey = sum(weight * channel for weight, channel in zip(LUMINANCE, rgb, strict=True))
-    assert isinstance(grey, Tensor)
-    spectrum = torch.fft.rfft2(grey)
+    grey = _resize(clip.float() @ LUMINANCE)
+    spectrum = torch.fft.rfft2(grey[len(grey) // 2 :])
     families = {name: family(grey, spectrum) for name, family in GREY.items()}
-    return {**families, "color": color(rgb)}
+    rgb = clip[late(len(clip), COLOR_FRAMES)].permute(3, 0, 1, 2).float() / 255
+    return {**families, "color": color(_resize(rgb.flatten(0, 1)).unflatten(0, (3, -1)))}
+
+
+def _resize(frames: Tensor) -> Tensor:
+    """Frames (n, SIDE, SIDE) from (n, H, W)."""
+    if frames.shape[1:] == (SIDE, SIDE):
+        return frames
+    return interpolate(frames[None], size=(SIDE, SIDE), mode="area")[0]
 
 
 def _slices() -> dict[str, slice]:

@@ -1,4 +1,4 @@
-"""Things: how many, how large, how round, how they move, and whether they last."""
+"""Things: how many, how large, how they move, and whether they last."""
 
 import numpy as np
 import torch
@@ -9,19 +9,27 @@ from torch import Tensor
 
 from models.rewardors._space import late
 
-FRAMES = 8
+FRAMES = 7
 SHARE = 0.5  # a thing is brighter than half of the brightest
+VISIBLE = 0.02  # difference of brightness
 SMALLEST = 6  # pixels
-IN_PLANE = np.stack([np.zeros((3, 3)), [[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.zeros((3, 3))])
+FURTHEST = 8.0  # pixels that a thing may move between two of these frames
+CROSS = np.stack([np.zeros((3, 3)), [[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.zeros((3, 3))])
 
 
 def objects(grey: Tensor, spectrum: Tensor) -> Tensor:
-    """Counts, sizes, persistence and motion of the bright things of late frames."""
+    """Counts, sizes, persistence and motion of the bright things of late frames (12,)."""
     del spectrum
-    some = grey[late(len(grey), FRAMES)].numpy()
-    dark, bright = some.min((1, 2), keepdims=True), some.max((1, 2), keepdims=True)
-    solid = (some - dark > SHARE * (bright - dark)) & (bright - dark > 0.02)
-    return torch.from_numpy(_measure(solid)).float()
+    frames = grey[late(len(grey), FRAMES)].numpy()
+    dark, bright = frames.min((1, 2), keepdims=True), frames.max((1, 2), keepdims=True)
+    solid = (frames - dark > SHARE * (bright - dark)) & (bright - dark > VISIBLE)
+    things = _find(solid)
+    table = np.array([_count(size) for size, _ in things])
+    pairs = list(zip(things[:-1], things[1:], strict=True))
+    moves = [_move(*now, *then) for now, then in pairs] or [np.zeros(3)]
+    both, either = (solid[:-1] & solid[1:]).sum((1, 2)), (solid[:-1] | solid[1:]).sum((1, 2))
+    stays = (both / np.maximum(either, 1)).mean() if pairs else 1.0
+    return torch.from_numpy(np.concatenate([table.mean(0), table.std(0), np.mean(moves, 0), [stays]])).float()
 
 
 def components(solid: np.ndarray) -> tuple[np.ndarray, int]:
@@ -29,67 +37,52 @@ def components(solid: np.ndarray) -> tuple[np.ndarray, int]:
 
     Things are 4-connected, wrap around the edges, and never reach into another frame.
     """
-    mark, count = label(solid, IN_PLANE)
-    seams = [(mark[:, 0], mark[:, -1]), (mark[:, :, 0], mark[:, :, -1])]
-    a = np.concatenate([first[(first > 0) & (last > 0)] for first, last in seams])
-    b = np.concatenate([last[(first > 0) & (last > 0)] for first, last in seams])
-    joined = coo_array((np.ones(len(a)), (a, b)), shape=(count + 1, count + 1))
-    _, same = connected_components(joined, directed=False)
-    return same[mark], int(same.max())  # the background is thing 0 and stays alone
+    mark, count = label(solid, CROSS)
+    first = np.concatenate([mark[:, 0].ravel(), mark[:, :, 0].ravel()])
+    last = np.concatenate([mark[:, -1].ravel(), mark[:, :, -1].ravel()])
+    seam = (first > 0) & (last > 0)
+    if not seam.any():
+        return mark, count
+    joined = coo_array((np.ones(seam.sum()), (first[seam], last[seam])), shape=(count + 1, count + 1))
+    number, same = connected_components(joined, directed=False)
+    return same[mark], number - 1  # the background is joined to nothing and stays 0
 
 
-def _measure(solid: np.ndarray) -> np.ndarray:
+def _find(solid: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Sizes (k,), in pixels, and centers (k, 2), in worlds, of the things of each frame."""
     mark, count = components(solid)
     n, height, width = solid.shape
-    size = np.bincount(mark.ravel(), minlength=count + 1)[1:].astype(float)
-    frame = np.zeros(count, int)
-    where = np.arange(n)[:, None, None] + np.zeros_like(mark)
-    flat, inside = mark.ravel(), mark.ravel() > 0
-    frame[flat[inside] - 1] = where.ravel()[inside]
-    center = np.stack([_centers(flat, count, axis) for axis in _axes(n, height, width)], 1) if count else np.zeros((0, 2))
-    big = size >= SMALLEST
-    rows = [_frame_numbers(size[big & (frame == t)], solid[t].mean()) for t in range(n)]
-    table = np.array(rows)  # (n, 4)
-    moves = [
-        _moves(center[big & (frame == t)], center[big & (frame == t + 1)], size[big & (frame == t)], height)
-        for t in range(n - 1)
-    ] or [np.zeros(3)]
-    stays = np.mean([(a & b).sum() / max((a | b).sum(), 1) for a, b in zip(solid, solid[1:], strict=False)] or [1.0])
-    return np.concatenate([table.mean(0), table.std(0), np.mean(moves, 0), [stays]])
+    frame, y, x = np.nonzero(mark)
+    thing = mark[frame, y, x] - 1
+    size = np.bincount(thing, minlength=count)
+    where = np.zeros(count, int)
+    where[thing] = frame
+    center = np.stack([_mean_angle(thing, y, height, count), _mean_angle(thing, x, width, count)], 1)
+    return [(size[keep], center[keep]) for keep in ((where == t) & (size >= SMALLEST) for t in range(n))]
 
 
-def _axes(n: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    y = np.exp(2j * np.pi * np.arange(height) / height)
-    x = np.exp(2j * np.pi * np.arange(width) / width)
-    shape = (n, height, width)
-    return np.broadcast_to(y[:, None], shape).ravel(), np.broadcast_to(x, shape).ravel()
+def _mean_angle(thing: np.ndarray, position: np.ndarray, length: int, count: int) -> np.ndarray:
+    """Mean positions (count,) on a circle of length 1."""
+    angle = 2 * np.pi * np.arange(length) / length
+    sine = np.bincount(thing, np.sin(angle)[position], count)
+    return np.arctan2(sine, np.bincount(thing, np.cos(angle)[position], count)) / (2 * np.pi)
 
 
-def _centers(flat: np.ndarray, count: int, phase: np.ndarray) -> np.ndarray:
-    """Centers (count,) on the circle, as a share of its length."""
-    re = np.bincount(flat, phase.real, count + 1)[1:]
-    im = np.bincount(flat, phase.imag, count + 1)[1:]
-    return np.arctan2(im, re) / (2 * np.pi)
-
-
-def _frame_numbers(size: np.ndarray, area: float) -> tuple[float, ...]:
+def _count(size: np.ndarray) -> tuple[float, float, float, float]:
+    """How many, their mean size, how unequal, and the share of the largest."""
     if not len(size):
         return 0.0, 0.0, 0.0, 0.0
-    return (
-        np.log1p(len(size)),
-        np.log(size).mean(),
-        np.log(size).std(),
-        size.max() / size.sum(),
-    )
+    logs = np.log(size)
+    return np.log1p(len(size)), logs.mean(), logs.std(), size.max() / size.sum()
 
 
-def _moves(now: np.ndarray, then: np.ndarray, size: np.ndarray, side: int) -> np.ndarray:
-    """Mean step of things to the nearest one of the next frame, in pixels and in diameters, and how many find one."""
+def _move(size: np.ndarray, now: np.ndarray, _: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """Mean way to the nearest thing of the next frame, in pixels and in diameters, and how many things find one."""
     if not len(now) or not len(then):
         return np.zeros(3)
-    gap = (now[:, None] - then[None] + 0.5) % 1 - 0.5
-    step = np.hypot(*np.moveaxis(gap, 2, 0)).min(1) * side
-    near = step < 8
+    gap = (now[:, None] - then + 0.5) % 1 - 0.5
+    way = np.hypot(gap[..., 0], gap[..., 1]).min(1) * 64
+    near = way < FURTHEST
     if not near.any():
         return np.zeros(3)
-    return np.array([np.log1p(step[near].mean()), (step / np.sqrt(size))[near].mean(), near.mean()])
+    return np.array([np.log1p(way[near].mean()), (way / np.sqrt(size))[near].mean(), near.mean()])
