@@ -27,10 +27,11 @@ import numpy as np
 from pipeline import config as configs
 from pipeline import plugins
 from pipeline.config import Config, ConfigError
+from pipeline.parts import Columns, DamagedError, kinds
 from pipeline.roles import Claim, RoleTakenError, held
 from pipeline.rows import EmbeddingTable, EventTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
 from pipeline.store import KeyTakenError, Store, StoreError
-from pipeline.tables import GRACE_S, Columns, DamagedError, Table, WidthError, kinds
+from pipeline.tables import GRACE_S, Table, WidthError
 
 Role: TypeAlias = Literal["page", "train", "rewardor", "generator"]
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pipeline.tables import Floats, Ints, Rows, Texts
+from pipeline.parts import Floats, Ints, Rows, Texts
 
 ANSWERS = ("left", "right", "tie", "neither", "skip")
 

@@ -22,7 +22,7 @@ HOMES = {
     "fastapi": ("pipeline/app/",),
     "starlette": ("pipeline/app/",),
     "uvicorn": ("pipeline/app/",),
-    "pyarrow": ("pipeline/tables.py",),
+    "pyarrow": ("pipeline/parts.py",),
     "imageio": ("pipeline/film.py",),
     "imageio_ffmpeg": ("pipeline/film.py",),
     "typer": ("pipeline/cli.py",),

