@@ -144,8 +144,7 @@ def test_one_person_cannot_hold_everything_nor_ask_all_the_time(desk: Desk) -> N
         desk.offer("ann", 8)
     assert len(desk._leases) <= desks.HELD
     with pytest.raises(TooFastError):
-        for _ in range(200):
-            desk.offer("ann", 1)
+        [desk.offer("ann", 1) for _ in range(200)]
     assert desk.offer("bob", 1)
 
 
@@ -187,9 +186,9 @@ def test_a_vote_survives_a_restart_without_any_lease(desk: Desk, profile: Profil
         lambda token: "A" + token[1:],
         lambda token: token.partition(".")[0] + ".",
         lambda token: token + "=",
-        lambda token: "",
-        lambda token: "né.à",
-        lambda token: signing.sign(b"another key", "pair", "[]"),
+        lambda token: token[:0],
+        lambda token: token + "né.à",
+        lambda token: signing.sign(b"another key", "pair", token),
     ],
 )
 def test_a_token_that_was_not_made_here_is_refused(desk: Desk, spoil: Callable[[str], str], profile: Profile) -> None:
@@ -217,8 +216,7 @@ def test_an_answer_that_does_not_exist_is_refused(desk: Desk) -> None:
 def test_nobody_answers_faster_than_eyes_can_look(desk: Desk) -> None:
     (given,) = desk.offer("ann", 1)
     with pytest.raises(TooFastError):
-        for _ in range(200):
-            answer(desk, given)
+        [answer(desk, given) for _ in range(200)]
 
 
 # -- undo -------------------------------------------------------------------------------------------------------------
