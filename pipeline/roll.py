@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import Protocol, TypeAlias
 
@@ -9,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.film import FRAMES, SIZE, Film, film
+from pipeline.film import FRAMES, SIZE, Film
+from pipeline.film import film as encoded
 from sims import STATUSES, Plan, Rollouts, Simulation
 
 Ask: TypeAlias = Mapping[str, Callable[[Tensor], Tensor]]
 """Questions by name, each from clips (B, T, H, W, 3) uint8 to numbers (B, k)."""
 
-CLIPS, FILMS = 128, 4
-"""Worlds simulated at a time, without and with films: what a clip and a film take in memory (50 MB, 80 MB)."""
+CLIPS, FILMS, ASKED = 128, 4, 32
+"""Worlds simulated at a time without and with films, and asked about at a time: 50, 80 and 50 MB of frames."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,21 @@ class Roll(Protocol):
 
 def roll_here(sim: Simulation) -> Roll:
     """Roll out in this process. A world that makes the simulation raise fails alone, the others go on."""
+    return partial(_roll_all, sim)
 
-    def roll(unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool = False) -> Rolled:
-        step = FILMS if film else CLIPS
-        unit, seeds = np.asarray(unit, np.float32), np.asarray(seeds, np.int64)
-        plan = Plan(film_frames=FRAMES if film else 0, film_size=SIZE)
-        starts = range(0, max(1, len(unit)), step)  # No worlds are one empty part, so that answers keep their shape.
-        parts = [_roll(sim, unit[i : i + step], seeds[i : i + step], ask, plan) for i in starts]
-        return join(parts, ask)
 
-    return roll
+def _roll_all(sim: Simulation, unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool = False) -> Rolled:
+    unit, seeds = np.asarray(unit, np.float32), np.asarray(seeds, np.int64)
+    step = FILMS if film else CLIPS
+    plan = Plan(film_frames=FRAMES if film else 0, film_size=SIZE)
+    starts = range(0, max(1, len(unit)), step)  # No worlds are one empty part, so that answers keep their shape.
+    parts = [_roll(sim, unit[i : i + step], seeds[i : i + step], ask, plan) for i in starts]
+    return join(parts, ask)
 
 
 def _roll(sim: Simulation, unit: np.ndarray, seeds: np.ndarray, ask: Ask, plan: Plan) -> Rolled:
     try:
-        made = sim.simulate(torch.from_numpy(unit), torch.from_numpy(seeds), plan)
+        made = sim.simulate(torch.tensor(unit), torch.tensor(seeds), plan)
         _refuse_nonsense(made, len(unit), plan)
     except Exception as error:  # Whatever a stranger's simulation raises: its cause is kept with the world.
         if len(unit) == 1:
@@ -94,12 +96,12 @@ def _answer(made: Rollouts, ask: Ask) -> Rolled:
     answers = {}
     for name, question in ask.items():
         if len(alive):
-            values = question(made.clip[alive]).float().cpu().numpy()
+            values = torch.cat([question(made.clip[rows]) for rows in torch.tensor(alive).split(ASKED)])
             answers[name] = np.full((len(status), *values.shape[1:]), np.nan, np.float32)
-            answers[name][alive] = values
+            answers[name][alive] = values.float().cpu().numpy()
     films: list[Film | None] = [None] * len(status)
     if made.film is not None:
-        films = [film(made.film[row].cpu().numpy()) if one == "alive" else None for row, one in enumerate(status)]
+        films = [encoded(made.film[row].cpu().numpy()) if one == "alive" else None for row, one in enumerate(status)]
     return Rolled(status, [source(clip.cpu().numpy()) for clip in made.clip], answers, films, [""] * len(status))
 
 

@@ -26,7 +26,7 @@ def check_simulation(sim: Simulation) -> list[str]:
     Simulates 16 random worlds, always the same, about four times.
     """
     subject = _Subject(sim)
-    for checks in (DESCRIPTION, OUTPUT, BEHAVIOR):  # Each group needs what the one before it promises.
+    for checks in GROUPS:
         broken = [said for check in checks for said in _ask(check, subject)]
         if broken:
             return broken
@@ -98,6 +98,30 @@ def _check_space(subject: _Subject) -> Iterator[str]:
     for param in space.params:
         if not param.doc.strip():
             yield f"space: {param.name} has no doc: say what turning it up does to the picture"
+
+
+def _check_methods(subject: _Subject) -> Iterator[str]:
+    """`step` and `draw` are pure and keep the batch first."""
+    if not isinstance(subject.sim, TorchSimulation):
+        return
+    sim: TorchSimulation[Any, Any] = subject.sim
+    rule = sim.rule(sim.space.decode(subject.unit))
+    state = sim.start(rule, subject.seeds)
+    before = {name: leaf.clone() for name, leaf in _named(state).items()}
+    later, frame = _named(sim.step(state, rule)), sim.draw(state, 48)
+    for name, leaf in _named(state).items():
+        if len(leaf) != WORLDS:
+            yield f"start: {name} has shape {tuple(leaf.shape)}: the first axis must be B = {WORLDS}"
+        if not torch.equal(leaf, before[name]):
+            yield f"step or draw: writes into the {name} it was given: return new tensors"
+        if name not in later or (later[name].shape, later[name].dtype) != (leaf.shape, leaf.dtype):
+            yield f"step: returns no {name} of {leaf.dtype} {tuple(leaf.shape)}: a state must keep its form"
+    if frame.shape != (WORLDS, 48, 48, 3) or frame.dtype != torch.uint8:
+        yield f"draw: returns {frame.dtype} {tuple(frame.shape)}, expected torch.uint8 {(WORLDS, 48, 48, 3)}"
+
+
+def _named(tree: Tensor | dict[str, Tensor]) -> dict[str, Tensor]:
+    return tree if isinstance(tree, dict) else {"state": tree}
 
 
 def _check_globals(subject: _Subject) -> Iterator[str]:
@@ -196,30 +220,6 @@ def _check_refusals(subject: _Subject) -> Iterator[str]:
         yield f"simulate: accepts units {what}: decode them by self.space.decode(unit), which raises ValueError"
 
 
-def _check_methods(subject: _Subject) -> Iterator[str]:
-    """`step` and `draw` are pure and keep the batch first."""
-    if not isinstance(subject.sim, TorchSimulation):
-        return
-    sim: TorchSimulation[Any, Any] = subject.sim
-    rule = sim.rule(sim.space.decode(subject.unit))
-    state = sim.start(rule, subject.seeds)
-    before = {name: leaf.clone() for name, leaf in _named(state).items()}
-    later, frame = _named(sim.step(state, rule)), sim.draw(state, 48)
-    for name, leaf in _named(state).items():
-        if len(leaf) != WORLDS:
-            yield f"start: {name} has shape {tuple(leaf.shape)}: the first axis must be B = {WORLDS}"
-        if not torch.equal(leaf, before[name]):
-            yield f"step or draw: writes into the {name} it was given: return new tensors"
-        if name not in later or (later[name].shape, later[name].dtype) != (leaf.shape, leaf.dtype):
-            yield f"step: returns no {name} of {leaf.dtype} {tuple(leaf.shape)}: a state must keep its form"
-    if frame.shape != (WORLDS, 48, 48, 3) or frame.dtype != torch.uint8:
-        yield f"draw: returns {frame.dtype} {tuple(frame.shape)}, expected torch.uint8 {(WORLDS, 48, 48, 3)}"
-
-
-def _named(tree: Tensor | dict[str, Tensor]) -> dict[str, Tensor]:
-    return tree if isinstance(tree, dict) else {"state": tree}
-
-
 def _check_device(subject: _Subject) -> Iterator[str]:
     """It follows the device of its arguments."""
     if not torch.cuda.is_available():
@@ -230,13 +230,10 @@ def _check_device(subject: _Subject) -> Iterator[str]:
             yield f"simulate: from arguments on CUDA, {name} is on {got.device}: create tensors on unit.device"
 
 
-DESCRIPTION: tuple[Check, ...] = (_check_dataclass, _check_pickle, _check_space)
-OUTPUT: tuple[Check, ...] = (_check_globals, _check_shapes)
-BEHAVIOR: tuple[Check, ...] = (
-    _check_determinism,
-    _check_seeds,
-    _check_status,
-    _check_refusals,
-    _check_methods,
-    _check_device,
+GROUPS: tuple[tuple[Check, ...], ...] = (
+    (_check_dataclass, _check_pickle, _check_space),
+    (_check_methods,),
+    (_check_globals, _check_shapes),
+    (_check_determinism, _check_seeds, _check_status, _check_refusals, _check_device),
 )
+"""Each group needs what the one before it promises."""

@@ -150,11 +150,11 @@ class _Take:
 
     def judge(self, now: int) -> None:
         """Stop the worlds in whose pictures nothing is to be seen, or nothing changes any more."""
-        shot = [frame for time, frames in self.clip_times.items() if time <= now for frame in frames]
+        shot = [frames[0] for time, frames in self.clip_times.items() if time <= now]
         rows, recent = self.running(), max(2, self.plan.clip_frames // 8)
         if not len(rows) or len(shot) < recent:
             return
-        tail = self.clip[rows, shot[-recent] : shot[-1] + 1].float()  # (B, recent, h, w, 3)
+        tail = self.clip[rows[:, None], torch.tensor(shot[-recent:])].float()  # (B, recent, h, w, 3)
         flat = tail[:, -1].flatten(1, 2).std(1).amax(1) < FLAT
         still = tail.diff(dim=1).abs().flatten(2).mean(2).amax(1) <= (STILL if now == self.sim.steps else 0)
         self.verdict[rows[still]] = FROZEN

@@ -1,0 +1,232 @@
+"""Each broken promise is found, and said with what to mend."""
+
+import random
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+
+from sims import Param, Rollouts, Simulation, Space, _check, check_simulation
+from tests.sims.toy import Toy
+
+
+def test_a_good_one_passes():
+    assert check_simulation(Toy()) == []
+
+
+@dataclass(frozen=True)
+class Good(Simulation):
+    """The smallest simulation that keeps the contract: noise that fades."""
+
+    version: ClassVar[int] = 1
+
+    @property
+    def space(self):
+        return Space(Param("fade", 0.5, 0.9, doc="how slowly it fades"))
+
+    def simulate(self, unit, seeds, plan):
+        fade = self.space.decode(unit)["fade"]
+        clip = self.film(fade, seeds, plan.clip_frames, plan.clip_size)
+        film = self.film(fade, seeds, plan.film_frames, plan.film_size) if plan.film_frames else None
+        return Rollouts(torch.zeros(len(unit), dtype=torch.int64), clip, film)
+
+    def film(self, fade, seeds, frames, size):
+        rows = [torch.rand(size, size, 3, generator=torch.Generator().manual_seed(s)) for s in seeds.tolist()]
+        light = fade[:, None] ** (torch.arange(frames) / 4)
+        return (torch.stack(rows)[:, None] * light[:, :, None, None, None] * 255).to(torch.uint8)
+
+
+def test_the_smallest_one_passes():
+    assert check_simulation(Good()) == []
+
+
+class Thawed(Good):
+    pass
+
+
+@dataclass(frozen=True)
+class Hiding(Good):
+    def __post_init__(self):
+        object.__setattr__(self, "secret", 1)
+
+
+@dataclass(frozen=True)
+class Versionless(Good):
+    version = None
+
+
+@dataclass(frozen=True)
+class Unequal(Good):
+    def __eq__(self, other):
+        return self is other
+
+    __hash__ = None
+
+
+@dataclass(frozen=True)
+class Undocumented(Good):
+    @property
+    def space(self):
+        return Space(Param("fade", 0.5, 0.9))
+
+
+@dataclass(frozen=True)
+class Spaceless(Good):
+    @property
+    def space(self):
+        return {"fade": (0, 1)}
+
+
+@dataclass(frozen=True)
+class Raising(Good):
+    def film(self, fade, seeds, frames, size):
+        raise OverflowError(f"{len(fade)} worlds of {frames} frames of {size} pixels from {len(seeds)} seeds")
+
+
+def twisted(twist):
+    """A simulation that does something besides."""
+
+    class Twisted(Good):
+        def simulate(self, unit, seeds, plan):
+            return twist(super().simulate, unit, seeds, plan)
+
+    return Twisted()
+
+
+def simulate_with(twist):
+    """What `check_simulation` says about a simulation that passes its results through `twist`."""
+    subject = _check._Subject(twisted(twist))
+    return [said for group in _check.GROUPS[2:] for check in group for said in _check._ask(check, subject)]
+
+
+@pytest.mark.parametrize(
+    ("sim", "cure"),
+    [
+        (Thawed(), "@dataclass(frozen=True)"),
+        (Hiding(), "['secret'] besides its fields"),
+        (Versionless(), "version: ClassVar[int] = 1"),
+        (Unequal(), "compare by them"),
+        (Undocumented(), "say what turning it up does"),
+        (Spaceless(), "return a Space"),
+        (Raising(), "OverflowError while checking its globals: 2 worlds"),
+    ],
+)
+def test_what_is_wrong_with_it(sim, cure):
+    assert any(cure in said for said in check_simulation(sim))
+
+
+def brighten(made, light):
+    return replace(made, clip=(made.clip.int() + light).clamp(max=255).to(torch.uint8))
+
+
+def writes(go, unit, seeds, plan):
+    made = go(unit, seeds, plan)
+    seeds += 1
+    return made
+
+
+def draws(go, unit, seeds, plan):
+    torch.rand(1)
+    return go(unit, seeds, plan)
+
+
+def draws_python(go, unit, seeds, plan):
+    return brighten(go(unit, seeds, plan), int(random.random() * 50))
+
+
+def takes_threads(go, unit, seeds, plan):
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    return go(unit, seeds, plan)
+
+
+def floats(go, unit, seeds, plan):
+    made = go(unit, seeds, plan)
+    return replace(made, clip=made.clip / 255)
+
+
+def invents(go, unit, seeds, plan):
+    made = go(unit, seeds, plan)
+    return replace(made, status=made.status + 9)
+
+
+def by_place(go, unit, seeds, plan):
+    return brighten(go(unit, seeds, plan), torch.arange(len(unit))[:, None, None, None, None])
+
+
+def by_mates(go, unit, seeds, plan):
+    return brighten(go(unit, seeds, plan), len(unit))
+
+
+def by_film(go, unit, seeds, plan):
+    return brighten(go(unit, seeds, plan), plan.film_frames)
+
+
+def seedless(go, unit, seeds, plan):
+    return go(unit, seeds * 0, plan)
+
+
+def all_dead(go, unit, seeds, plan):
+    made = go(unit, seeds, plan)
+    return replace(made, status=torch.ones_like(made.status))
+
+
+def flat(go, unit, seeds, plan):
+    made = go(unit, seeds, plan)
+    made.clip[:, -1] = 7
+    return made
+
+
+def still(go, unit, seeds, plan):
+    made = go(unit, seeds, plan)
+    return replace(made, clip=made.clip[:, :1].expand_as(made.clip))
+
+
+def clamps(go, unit, seeds, plan):
+    return go(unit.nan_to_num().clamp(0, 1)[:, :1].reshape(len(unit), -1), seeds, plan)
+
+
+@pytest.mark.parametrize(
+    ("twist", "cure"),
+    [
+        (writes, "copy unit and seeds"),
+        (draws, "changes torch's global random numbers"),
+        (draws_python, "changes Python's global random numbers"),
+        (draws_python, "two equal calls differ"),
+        (takes_threads, "changes torch's number of threads"),
+        (floats, "clip is torch.float32 (16, 32, 64, 64, 3), expected torch.uint8"),
+        (invents, "expected indices into"),
+        (by_place, "its place in the batch"),
+        (by_mates, "its batch mates"),
+        (by_film, "when it is filmed"),
+        (seedless, "seeds change nothing"),
+        (all_dead, "none of 16 random worlds is alive, they are ['dead']"),
+        (flat, "call it dead"),
+        (still, "call it frozen"),
+        (clamps, "accepts units above 1"),
+    ],
+)
+def test_what_it_does_wrong(twist, cure):
+    threads = torch.get_num_threads()
+    try:
+        assert any(cure in said for said in simulate_with(twist))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Scribbling(Toy):
+    def step(self, state, rule):
+        state["age"] += rule["fate"] + 1
+        return dict(state)
+
+
+@dataclass(frozen=True)
+class Growing(Toy):
+    def draw(self, state, size):
+        return super().draw(state, size).float()
+
+
+def test_impure_methods():
+    assert any("writes into the age" in said for said in check_simulation(Scribbling()))
+    assert any("draw: returns torch.float32" in said for said in check_simulation(Growing()))

@@ -1,0 +1,38 @@
+"""Every simulation in the catalogue keeps the contract that strangers' simulations are held to."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+
+import sims
+from sims import Plan, Simulation, check_simulation
+
+NAMES = sorted(path.stem for path in Path(sims.__file__).parent.glob("[!_]*.py"))
+
+
+def simulation(name):
+    module = importlib.import_module(f"sims.{name}")
+    found = [one for one in vars(module).values() if inspect.isclass(one) and one.__module__ == module.__name__]
+    (kind,) = [one for one in found if issubclass(one, Simulation) and not inspect.isabstract(one)]
+    return kind()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "external"])  # which needs a program
+def test_contract(name):
+    assert check_simulation(simulation(name)) == []
+
+
+@pytest.mark.parametrize("name", ["lenia", "particle_life"])
+def test_bitwise_the_same_in_any_company(name):
+    sim = simulation(name)
+    unit = torch.rand(21, sim.space.dim, generator=torch.Generator().manual_seed(8))
+    seeds = torch.arange(21) * 7
+    first = sim.simulate(unit, seeds, Plan())
+    order = torch.randperm(21, generator=torch.Generator().manual_seed(9))
+    strangers = torch.rand(21, sim.space.dim, generator=torch.Generator().manual_seed(10))
+    mixed = sim.simulate(torch.cat([strangers[:5], unit[order]]), torch.cat([seeds[:5], seeds[order]]), Plan())
+    assert torch.equal(mixed.clip[5:], first.clip[order])
+    assert torch.equal(mixed.status[5:], first.status[order])
