@@ -273,11 +273,18 @@ def test_set_refuses_to_mix_simulations(alife: Call, root: Path, monkeypatch: py
 
 
 def test_check_names_what_a_simulation_does_wrong(alife: Call, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.py"
-    bad.write_text("from sims import Simulation\n\nclass One(Simulation): ...\n\nclass Two(Simulation): ...\n")
-    status, _, err = alife("check", str(bad))
-    assert status == 2
-    assert "One, Two" in err
+    (tmp_path / "two.py").write_text(
+        "from sims import Simulation\n\nclass One(Simulation): ...\n\nclass Two(Simulation): ...\n"
+    )
+    status, _, err = alife("check", str(tmp_path / "two.py"))
+    assert (status, "One, Two" in err) == (2, True)
+    (tmp_path / "loose.py").write_text(
+        "from sims import Param, Simulation, Space\n\nclass Loose(Simulation):\n"
+        "    space = Space(Param('x', 0, 1, doc='more'))\n"
+        "    def simulate(self, unit, seeds, plan): ...\n"
+    )
+    status, out, err = alife("check", str(tmp_path / "loose.py"))
+    assert (status, "- Loose is no frozen dataclass" in out, err) == (1, True, "")
 
 
 # -- the launcher -----------------------------------------------------------------------------------------------------

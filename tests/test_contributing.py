@@ -9,7 +9,7 @@ import torch
 from models import Archive, Labels
 from models.preference import LEFT, RIGHT
 from pipeline import plugins
-from sims import Plan
+from sims import Plan, check_simulation
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL))
@@ -47,6 +47,11 @@ def test_gray_scott_grows_where_pearson_says(example) -> None:
     sea = {"u": one[None], "v": 0 * one[None]}
     rule = dict.fromkeys(("feed", "kill"), one[None] * 0.05)
     assert torch.equal(sim.step(sea, rule)["u"], sea["u"])
+
+
+@pytest.mark.slow
+def test_gray_scott_keeps_the_contract(example) -> None:
+    assert check_simulation(plugins.load("sims", example("sims/gray_scott.py"), {"size": 32, "steps": 400})) == []
 
 
 def test_the_climber_climbs(example) -> None:
