@@ -12,8 +12,12 @@ VERBS = {
     "train": "train only: on the labels that are there, then stop",
     "browse": "watch fresh worlds of the generator and keep those you like",
 }
-PARTS: dict[plugins.Kind, str] = {"sims": "sim", "generators": "generator", "rewardors": "rewardor"}
-"""What a new profile is made of, and where its configuration says so."""
+PARTS: dict[str, tuple[plugins.Kind, str]] = {
+    "Simulation": ("sims", "sim"),
+    "Generator": ("generators", "generator"),
+    "Rewardor": ("rewardors", "rewardor"),
+}
+"""What a new profile is made of: its catalogue, and where its configuration says so."""
 NEW = "+"
 
 
@@ -40,9 +44,9 @@ def _profile(root: Path) -> str:
 def _new_profile(root: Path) -> str:
     name = _new_name(root)
     settings = []
-    for kind, section in PARTS.items():
+    for title, (kind, section) in PARTS.items():
         default = getattr(config.Config(), section).name
-        settings.append(f"{section}.name={pick(section.capitalize(), plugins.catalogue(kind), default)}")
+        settings.append(f"{section}.name={pick(title, plugins.catalogue(kind), default)}")
     print(f"Made {shelf.create(root, name, settings).path}")
     return name
 
