@@ -1,4 +1,4 @@
-"""200 writers, each killed at a random moment: whatever they had acknowledged is there, once, and nothing else is."""
+"""Writers that are killed at random moments: whatever they had acknowledged is there, once, and nothing else is."""
 
 import os
 import random
@@ -15,13 +15,12 @@ from pipeline.config import Config
 from pipeline.profile import Profile
 from pipeline.rows import ANSWERS, Vote
 
-KILLS = 200
-
 
 @pytest.mark.slow
-def test_200_kills_of_the_writer_lose_double_and_break_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("turns", "crowd"), [(200, 1), (20, 3)], ids=["200 one by one", "60 in crowds of three"])
+def test_kills_of_writers_lose_double_and_break_nothing(tmp_path: Path, turns: int, crowd: int) -> None:
     # A process of its own, small and without threads, so that a fork of it starts warm, in no time.
-    command = [sys.executable, __file__, str(tmp_path), str(KILLS)]
+    command = [sys.executable, __file__, str(tmp_path), str(turns), str(crowd)]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
     told = [tuple(line.split()) for line in output.splitlines()]
     sent = {what[1:] for what in told if what[0] == "sent"}
@@ -35,8 +34,8 @@ def test_200_kills_of_the_writer_lose_double_and_break_nothing(tmp_path: Path) -
     votes = {(id_, answer) for id_, answer, event in there if event == "vote"}
     counting = set(labels.id.tolist())
 
-    assert Counter(what[0] for what in told)["killed"] == KILLS
-    assert len(saved) > KILLS  # it did work in between
+    assert Counter(what[0] for what in told)["killed"] == turns * crowd
+    assert len(saved) > turns  # they did work in between
     assert saved <= votes <= sent
     assert max(Counter(id_ for id_, _, _ in there).values()) == 1
     assert not undone & counting
@@ -54,23 +53,25 @@ def again(profile: Profile) -> tuple[list[str], list[str]]:
     return labels.id.tolist(), labels.answer.tolist()
 
 
-def kill_writers(root: Path, kills: int) -> None:
-    """Start writers, kill them, and print what they told."""
+def kill_writers(root: Path, turns: int, crowd: int) -> None:
+    """Start some writers at once, kill them, again and again, and print what they told."""
     Profile.create(root, "p", Config())
     chance = random.Random(0)
     profile = Profile.open(root, "p")
-    for turn in range(kills):
+    for turn in range(turns):
         profile.compact(grace_s=0)
-        writer, ready = fork(root, turn)
-        os.read(ready, 1)
-        time.sleep(chance.uniform(0.0, 0.05))
-        os.kill(writer, signal.SIGKILL)
-        os.waitpid(writer, 0)
-        os.close(ready)
-        print("killed", flush=True)
+        writers = [fork(root, turn * crowd + number) for number in range(crowd)]
+        for _, ready in writers:
+            os.read(ready, 1)
+            os.close(ready)
+        for writer, _ in writers:
+            time.sleep(chance.uniform(0.0, 0.05))
+            os.kill(writer, signal.SIGKILL)
+            os.waitpid(writer, 0)
+            print("killed", flush=True)
 
 
-def fork(root: Path, turn: int) -> tuple[int, int]:
+def fork(root: Path, name: int) -> tuple[int, int]:
     """Start a writer; returns its process id, and where a byte can be read once it is about to write."""
     ready, say_ready = os.pipe()
     if writer := os.fork():
@@ -80,17 +81,17 @@ def fork(root: Path, turn: int) -> tuple[int, int]:
         profile = Profile.open(root, "p")
         profile.labels()
         os.write(say_ready, b"!")
-        write(profile, turn)
+        write(profile, name)
     finally:
         os._exit(1)  # writers do not end by themselves
 
 
-def write(profile: Profile, turn: int) -> None:
+def write(profile: Profile, name: int) -> None:
     """Vote, undo and merge until killed. Each line is written at once, so it is complete or not there."""
-    chance = random.Random(turn)
+    chance = random.Random(name)
     mine: list[str] = []
     while True:
-        votes = [vote(f"{turn}-{len(mine) + number}", chance) for number in range(chance.randint(1, 3))]
+        votes = [vote(f"{name}-{len(mine) + number}", chance) for number in range(chance.randint(1, 3))]
         tell(*(f"sent {each.id} {each.answer}" for each in votes))
         profile.add_votes(votes)
         tell(*(f"saved {each.id} {each.answer}" for each in votes))
@@ -113,4 +114,4 @@ def tell(*lines: str) -> None:
 
 
 if __name__ == "__main__":
-    kill_writers(Path(sys.argv[1]), int(sys.argv[2]))
+    kill_writers(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
