@@ -19,7 +19,9 @@ const refresh = whileShown(root, 1000, async () => show(await get("api/browse"))
 function show(state) {
   const saved = new Set(state.saved.map((world) => world.rollout));
   const version = state.generator < 1 ? say("browse_prior") : say("browse_version", { n: state.generator });
-  root.querySelector(".hint").textContent = `${version} ${state.generator < 1 ? "" : "· " + say("browse_hint")}`;
+  const alive = say("browse_alive", { done: state.worlds.length, all: state.wanted });
+  const result = state.wanted > 0 && !state.working;
+  root.querySelector(".hint").textContent = `${version}${result ? ` · ${alive}` : `. ${say("browse_hint")}`}`;
   root.querySelector(".primary").disabled = state.working;
   const bar = root.querySelector("progress");
   bar.hidden = !state.working;
@@ -28,16 +30,20 @@ function show(state) {
   const nothing = state.error || (state.worlds.length || state.working ? "" : say("browse_empty_more"));
   root.querySelector(".nothing").replaceChildren(...(nothing ? [empty(say("browse_empty"), nothing)] : []));
   const key = (world) => `${state.profile}/${world.rollout}`;
-  keyed(root.querySelector(".grid"), state.worlds, key, (world) => fresh(state.profile, world), (card, world) =>
-    kept(card.querySelector(".keep"), saved.has(world.rollout)),
-  );
+  const due = state.working ? state.wanted - state.worlds.length : 0;
+  const ghosts = Array.from({ length: Math.max(due, 0) }, (_, place) => ({ rollout: place, ghost: true }));
+  const make_card = (world) => (world.ghost ? make("figure.world.ghost") : fresh(state.profile, world));
+  keyed(root.querySelector(".grid"), [...state.worlds, ...ghosts], key, make_card, (card, world) => {
+    if (!world.ghost) kept(card.querySelector(".keep"), saved.has(world.rollout));
+  });
   const shelf = root.querySelector(".kept .grid");
   keyed(shelf, state.saved, key, (world) => stored(state.profile, world));
   root.querySelector(".kept .none").hidden = state.saved.length > 0;
 }
 
 function fresh(profile, world) {
-  const score = make("span.score", {}, world.score === null ? "" : `${say("score")} ${decimal(world.score)}`);
+  const known = world.score !== null;
+  const score = make("span.score", { title: known ? say("score") : undefined }, known ? decimal(world.score) : "");
   return make("figure.world", {}, thumbnail(profile, world), make("figcaption", {}, score, keep(world, show)));
 }
 
