@@ -5,8 +5,8 @@ The margin model of Rao and Kupper [1] for left, right and tie, with a share of 
     P(left) = (1 - noise) s(d - tie) + noise / 2,   P(tie) = (1 - noise) (e^(2 tie) - 1) s(d - tie) s(-d - tie)
 
 where d is the reward of the left world minus that of the right one and s the logistic function; without ties and noise
-it is Bradley and Terry's [2]. *Neither* is a tie and, for each of the two worlds, the statement that its reward is below
-a median: s(median - reward). *Skip* says nothing.
+it is Bradley and Terry's [2]. *Neither* is a tie and, for each of the two worlds, the statement that its reward is
+below a median: s(median - reward). *Skip* says nothing.
 
 [1] P. Rao and L. Kupper, Ties in paired-comparison experiments, JASA 62, 1967.
 [2] R. Bradley and M. Terry, Rank analysis of incomplete block designs, Biometrika 39, 1952.
@@ -23,7 +23,7 @@ from models._rewardor import ANSWERS
 
 LEFT, RIGHT, TIE, NEITHER, SKIP = range(len(ANSWERS))
 MARGIN = 0.3  # with unit rewards, one answer in nine is then a tie, as people and our teachers give them
-NOISE = 0.05
+NOISE = 0.2
 
 
 class Curve(NamedTuple):

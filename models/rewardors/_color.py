@@ -8,7 +8,7 @@ SCALES = (1, 4, 4)  # each on top of the one before
 
 
 def color(rgb: Tensor) -> Tensor:
-    """Mean and saturation of the channels, and their covariances at several scales, of frames (3, n, H, W) in [0, 1]."""
+    """Mean and saturation of the channels, and their covariances at several scales, of frames (3, n, H, W)."""
     saturation = rgb.amax(0) - rgb.amin(0)
     numbers = [rgb.mean((1, 2, 3)), saturation.mean()[None], saturation.std(correction=0)[None]]
     upper = torch.triu_indices(3, 3).unbind()

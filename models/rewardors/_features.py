@@ -1,7 +1,7 @@
 """What of a clip the `common` Rewardor keeps.
 
-Nothing here depends on where on the torus things happen, or on quarter turns and mirrors of the picture: people do not care
-either, and every invariance saves labels. Things are judged late in the clip, when a world has shown what it is.
+Nothing here depends on where on the torus things happen, or on quarter turns and mirrors of the picture: people do not
+care either, and every invariance saves labels. Worlds are judged late in the clip, when they have shown what they are.
 """
 
 from collections.abc import Callable

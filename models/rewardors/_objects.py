@@ -1,5 +1,7 @@
 """Things: how many, how large, how they move, and whether they last."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from scipy.ndimage import label
@@ -25,7 +27,7 @@ def objects(grey: Tensor, spectrum: Tensor) -> Tensor:
     solid = (frames - dark > SHARE * (bright - dark)) & (bright - dark > VISIBLE)
     things = _find(solid)
     table = np.array([_count(size) for size, _ in things])
-    pairs = list(zip(things[:-1], things[1:], strict=True))
+    pairs = list(pairwise(things))
     moves = [_move(*now, *then) for now, then in pairs] or [np.zeros(3)]
     both, either = (solid[:-1] & solid[1:]).sum((1, 2)), (solid[:-1] | solid[1:]).sum((1, 2))
     stays = (both / np.maximum(either, 1)).mean() if pairs else 1.0
