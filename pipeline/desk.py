@@ -126,9 +126,11 @@ class Desk:
         self._limits.spend(labeler, "offer")
         with self._lock:
             self._renew(labeler, have)
-            self._expire()
-            held = sum(lease.ticket.labeler == labeler for lease in self._leases.values())
-            return [self._hand_out(pair, labeler) for pair in self._agenda.take(min(n, HELD - held))]
+            self._take_back([token for token, lease in self._leases.items() if lease.until < time.monotonic()])
+            mine = [token for token, lease in self._leases.items() if lease.ticket.labeler == labeler]
+            forgotten = [token for token in mine if token not in have]  # by a page that was closed, most likely
+            self._take_back(forgotten[: max(0, len(mine) + n - HELD)])
+            return [self._hand_out(pair, labeler) for pair in self._agenda.take(min(n, HELD - len(have)))]
 
     def vote(self, token: str, answer: str, labeler: str, response_ms: int, replays: int) -> Receipt:
         """Store an answer; it is durable when this returns.
@@ -226,10 +228,8 @@ class Desk:
                 continue
             self._leases[token] = _Lease(ticket, time.monotonic() + LEASE_S)
 
-    def _expire(self) -> None:
-        now = time.monotonic()
-        over = [token for token, lease in self._leases.items() if lease.until < now]
-        self._agenda.put_back([self._leases.pop(token).ticket.pair for token in over])
+    def _take_back(self, tokens: Sequence[str]) -> None:
+        self._agenda.put_back([self._leases.pop(token).ticket.pair for token in tokens])
 
     def _read(self, token: str, labeler: str) -> _Ticket:
         text = signing.verify(self._profile.key, "pair", token)

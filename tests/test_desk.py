@@ -138,13 +138,17 @@ def test_a_pair_that_was_answered_is_not_chosen_again(profile: Profile) -> None:
     assert len(seen) == len(set(seen)) == 6
 
 
-def test_one_person_cannot_hold_everything_nor_ask_all_the_time(desk: Desk) -> None:
-    for _ in range(8):
+def test_pages_that_were_closed_do_not_keep_their_pairs(desk: Desk) -> None:
+    for _ in range(30):
         desk.wanted()
-        desk.offer("ann", 8)
+        assert len(desk.offer("ann", 4)) == 4
     assert len(desk._leases) <= desks.HELD
+
+
+def test_nobody_may_ask_all_the_time(desk: Desk) -> None:
     with pytest.raises(TooFastError):
         [desk.offer("ann", 1) for _ in range(200)]
+    desk.wanted()
     assert desk.offer("bob", 1)
 
 
