@@ -264,8 +264,9 @@ def test_few_parts_are_left_alone(make: Callable[[], Table], tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("after_it_was_read", [False, True])
 def test_a_merged_part_that_rots_gives_way_to_what_it_merged(
-    make: Callable[[], Table], tmp_path: Path, damage: Damage
+    make: Callable[[], Table], tmp_path: Path, damage: Damage, after_it_was_read: bool
 ) -> None:
     table = make()
     for number in range(9):
@@ -274,6 +275,8 @@ def test_a_merged_part_that_rots_gives_way_to_what_it_merged(
     inputs = set((tmp_path / "t").iterdir())
     table.compact(above=8)
     [merged] = set((tmp_path / "t").iterdir()) - inputs
+    if after_it_was_read:
+        table.read()
     merged.write_bytes(flip(merged.read_bytes(), 0))
     table.compact(grace_s=0, above=100)
     assert inputs <= set((tmp_path / "t").iterdir())
@@ -300,15 +303,17 @@ def test_readers_never_see_rows_vanish_while_others_write_and_merge(make: Callab
     for thread in writers + mergers:
         thread.start()
     warm, seen = make(), set[str]()
-    while any(thread.is_alive() for thread in writers):
-        acknowledged = set(written)
-        for reader in (warm, make()):  # one that remembers, and one that has just come
-            now = set(reader.read()["id"].tolist())
-            assert seen | acknowledged <= now
-        seen |= now
-    done.set()
-    for thread in mergers + writers:
-        thread.join()
+    try:
+        while any(thread.is_alive() for thread in writers):
+            acknowledged = set(written)
+            for reader in (warm, make()):  # one that remembers, and one that has just come
+                now = set(reader.read()["id"].tolist())
+                assert seen | acknowledged <= now
+            seen |= now
+    finally:
+        done.set()
+        for thread in mergers + writers:
+            thread.join()
     assert make().read()["id"].tolist() == warm.read()["id"].tolist()
     assert sorted(make().read()["id"].tolist()) == sorted(written)
     assert not damage.found
