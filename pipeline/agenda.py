@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline import checkpoint, select
+from pipeline import loop, select
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
 from pipeline.rows import FilmTable
@@ -158,6 +158,6 @@ class Agenda:
 
 def _versions(profile: Profile) -> tuple[int, int]:
     """Newest versions of Rewardor and Generator, -1 where there is none."""
-    newest = [checkpoint.newest(profile, role) for role in ("rewardor", "generator")]
+    newest = [loop.newest(profile, role) for role in ("rewardor", "generator")]
     rewardor, generator = [manifest.number if manifest else -1 for manifest in newest]
     return rewardor, generator

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from models import Rewardor
-from pipeline import checkpoint, loop, plugins
+from pipeline import loop, plugins
 from pipeline.config import Plugin
 from pipeline.desk import Desk
 from pipeline.loop import Block
@@ -175,7 +175,7 @@ class Driver:
             case Block(number, generator):
                 self._store_worlds(job, rolled, block=number, generator=generator)
             case Browse(request):
-                newest = checkpoint.newest(self.profile, "generator")
+                newest = loop.newest(self.profile, "generator")
                 ids = self._store_worlds(job, rolled, block=-1, generator=newest.number if newest else -1)
                 self._store_films(ids, rolled)
                 self.browsed.setdefault(request, []).extend(ids)

@@ -11,6 +11,7 @@ node and a quiet weekend are the same event, and the cure is to run the same com
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,10 +61,10 @@ def due_blocks(profile: Profile, *, patient: bool = False) -> list[Block]:
     plan = profile.config.rollouts
     there = set(profile.rollouts().block.tolist())
     missing = [number for number in range(blocks_wanted(profile)) if number not in there]
-    newest = checkpoint.newest(profile, "generator")
+    told = newest(profile, "generator")
     if patient and not _knows_all_labels(profile):
         missing = [number for number in missing if number < plan.prior // plan.block]
-    return [Block(number, newest.number if newest and number * plan.block >= plan.prior else -1) for number in missing]
+    return [Block(number, told.number if told and number * plan.block >= plan.prior else -1) for number in missing]
 
 
 def due_embeddings(profile: Profile, embedder: Rewardor) -> np.ndarray:
@@ -76,14 +77,14 @@ def due_embeddings(profile: Profile, embedder: Rewardor) -> np.ndarray:
 def due_fit(profile: Profile) -> bool:
     """Whether some labels are not known to the newest Rewardor."""
     labels = profile.labels()
-    newest = checkpoint.newest(profile, "rewardor")
-    known = newest.snapshot["digest"] if newest else digest(profile.labels(), 0)
+    fitted = newest(profile, "rewardor")
+    known = fitted.snapshot["digest"] if fitted else digest(profile.labels(), 0)
     return known != digest(labels, len(labels.id))
 
 
 def due_tell(profile: Profile) -> bool:
     """Whether the newest Rewardor, or the last of the worlds that its labels paid for, is news to the Generator."""
-    rewardor, generator = checkpoint.newest(profile, "rewardor"), checkpoint.newest(profile, "generator")
+    rewardor, generator = newest(profile, "rewardor"), newest(profile, "generator")
     if rewardor is None:
         return False
     if generator is None or generator.snapshot["rewardor"] != rewardor.number:
@@ -97,7 +98,7 @@ def settled(profile: Profile) -> bool:
 
 
 def _knows_all_labels(profile: Profile) -> bool:
-    rewardor, generator = checkpoint.newest(profile, "rewardor"), checkpoint.newest(profile, "generator")
+    rewardor, generator = newest(profile, "rewardor"), newest(profile, "generator")
     told = generator is not None and rewardor is not None and generator.snapshot["rewardor"] == rewardor.number
     return told and not due_fit(profile)
 
@@ -127,20 +128,22 @@ def fit(profile: Profile) -> int:
     embedding, rows, reference = training_set(profile, rewardor, labels)
     metrics = fitting.fit_rewardor(rewardor, embedding, rows, reference)
     snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id))}
-    return checkpoint.commit(profile, "rewardor", rewardor.state(), {"metrics": metrics, "snapshot": snapshot})
+    made = {"metrics": metrics, "snapshot": snapshot, "model": model(profile, "rewardor")}
+    return checkpoint.commit(profile, "rewardor", rewardor.state(), made)
 
 
 def tell(profile: Profile) -> int:
     """Train a Generator on the whole archive, scored by the newest Rewardor, and commit it; returns its version."""
-    newest = checkpoint.newest(profile, "rewardor")
-    if newest is None:
+    fitted = newest(profile, "rewardor")
+    if fitted is None:
         raise ValueError("a generator is told only after a rewardor was fitted")
     rollouts = _learned_from(profile.rollouts())
     archive = scored(profile, load_rewardor(profile), rollouts)
     generator = new_generator(profile, rollouts.unit.shape[1])
     metrics = generator.tell(archive) | _progress(profile, rollouts, archive)
-    snapshot = {"rewardor": newest.number, "rollouts": len(rollouts.id)}
-    return checkpoint.commit(profile, "generator", generator.state(), {"metrics": metrics, "snapshot": snapshot})
+    snapshot = {"rewardor": fitted.number, "rollouts": len(rollouts.id)}
+    made = {"metrics": metrics, "snapshot": snapshot, "model": model(profile, "generator")}
+    return checkpoint.commit(profile, "generator", generator.state(), made)
 
 
 def _learned_from(rollouts: RolloutTable) -> RolloutTable:
@@ -227,6 +230,25 @@ class _Rows:
 
 # -- models -----------------------------------------------------------------------------------------------------------
 
+_KINDS: dict[checkpoint.Role, plugins.Kind] = {"rewardor": "rewardors", "generator": "generators"}
+
+
+def model(profile: Profile, role: checkpoint.Role) -> str:
+    """Which model the profile asks for: its name, options and version, which decide whether weights fit."""
+    plugin = getattr(profile.config, role)
+    options = json.dumps(plugin.options, sort_keys=True) if plugin.options else ""
+    return f"{plugin.name}{options} {plugins.find(_KINDS[role], plugin.name).version}"  # type: ignore[attr-defined]
+
+
+def newest(profile: Profile, role: checkpoint.Role) -> checkpoint.Manifest | None:
+    """The newest version of the model that the profile asks for.
+
+    One of another model, or of this one before its code changed, counts as none: the files then say that a new one is
+    due, and the profile mends itself.
+    """
+    manifest = checkpoint.newest(profile, role)
+    return manifest if manifest and manifest.more.get("model") == model(profile, role) else None
+
 
 def new_rewardor(profile: Profile) -> Rewardor:
     """The profile's Rewardor before it has learned anything."""
@@ -253,12 +275,12 @@ def load_generator(profile: Profile, dim: int, number: int | None = None) -> Gen
     return generator
 
 
-def _restore(profile: Profile, role: checkpoint.Role, model: Rewardor | Generator, number: int | None) -> None:
+def _restore(profile: Profile, role: checkpoint.Role, blank: Rewardor | Generator, number: int | None) -> None:
     if number is None:
-        newest = checkpoint.newest(profile, role)
-        number = newest.number if newest else -1
+        made = newest(profile, role)
+        number = made.number if made else -1
     if number >= 0:
-        model.load(checkpoint.weights(profile, role, number))
+        blank.load(checkpoint.weights(profile, role, number))
 
 
 # -- randomness -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline import checkpoint
+from pipeline import loop
 from pipeline.profile import Profile
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def rewards(profile: Profile, rollouts: np.ndarray) -> np.ndarray:
     """Rewards (B, M) of worlds (B,); NaN where one was not embedded, (B, 0) before the first version."""
-    newest = checkpoint.newest(profile, "rewardor")
+    newest = loop.newest(profile, "rewardor")
     if newest is None:
         return np.zeros((len(rollouts), 0), np.float32)
     memory: _Memory = profile.cache.setdefault("rewards", _Memory(profile))
@@ -32,8 +32,6 @@ class _Memory:
         self._known: dict[str, np.ndarray] = {}
 
     def of(self, version: int, rollouts: list[str]) -> np.ndarray:
-        from pipeline import loop
-
         with self._lock:
             if self._rewardor is None or version != self._version:
                 self._rewardor = loop.load_rewardor(self._profile, version)

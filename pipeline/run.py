@@ -1,6 +1,5 @@
 """What the verbs of the command line do. Each is short: the files know what is due, these only start who does it."""
 
-import threading
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +29,7 @@ def serve(root: Path, name: str, *, train: bool, port: int = 7860, host: str = "
     from pipeline.app import server
 
     server.check_host(host)
+    from pipeline import cluster
     from pipeline.studio import RunningStudio
 
     studio = RunningStudio(root, Profile.open(root, name), train=train, feed=tab == "label")
@@ -39,7 +39,7 @@ def serve(root: Path, name: str, *, train: bool, port: int = 7860, host: str = "
         server.serve(studio, host=host, port=port)
     finally:
         studio.close()
-        _leave_ray()
+        cluster.stop()
 
 
 def train(root: Path, name: str, roles: tuple[Role, ...]) -> None:
@@ -62,7 +62,7 @@ def train(root: Path, name: str, roles: tuple[Role, ...]) -> None:
             job = training.start(str(root.resolve()), name, role, cpus=1.0, once=True)
             training.wait(job)
             print(f"{role}: now at version {newest(profile, role)}")
-    _leave_ray()
+    cluster.stop()
 
 
 def unattended(root: Path, name: str, oracle: str, labels: int, report: Path | None) -> None:
@@ -78,9 +78,9 @@ def unattended(root: Path, name: str, oracle: str, labels: int, report: Path | N
 
 def newest(profile: Profile, role: Role) -> int:
     """The newest version of a model, 0 before the first."""
-    from pipeline import checkpoint
+    from pipeline import loop
 
-    manifest = checkpoint.newest(profile, role)
+    manifest = loop.newest(profile, role)
     return manifest.number if manifest else 0
 
 
@@ -101,12 +101,3 @@ def status(root: Path, name: str) -> dict:
         "running": [role for role in ("page", "train") if profile.held(role)],
         "problems": profile.problems(),
     }
-
-
-def _leave_ray() -> None:
-    from pipeline import cluster
-
-    # Ray may hang while it ends what is already gone; the reaper that it starts with cleans up after us
-    ending = threading.Thread(target=cluster.stop, daemon=True)
-    ending.start()
-    ending.join(timeout=15)

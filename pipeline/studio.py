@@ -73,7 +73,7 @@ class RunningStudio:
         """What is going on now."""
         session, profile = self._session, self.profile
         rolling, filming = session.flying()
-        newest = {role: checkpoint.newest(profile, role) for role in checkpoint.ROLES}
+        newest = {role: loop.newest(profile, role) for role in checkpoint.ROLES}
         votes = len(profile.labels().id)
         rewardor = newest["rewardor"]
         return Activity(

@@ -155,7 +155,7 @@ class _Run:
         )
 
     def _version(self, role: checkpoint.Role) -> int:
-        newest = checkpoint.newest(self.profile, role)
+        newest = loop.newest(self.profile, role)
         return newest.number if newest else -1
 
     @property

@@ -1,5 +1,6 @@
 """The loop without Ray: what is due, read from files, and what doing it changes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -242,3 +243,18 @@ def test_paused_models_do_nothing(profile: Profile) -> None:
     assert train.step(profile, "rewardor") is None
     profile.resume("rewardor")
     assert train.step(profile, "rewardor") == 1
+
+
+def test_weights_of_another_model_count_for_nothing_and_are_replaced(profile: Profile) -> None:
+    one = driver(profile)
+    turn(one)
+    label(profile, 8)
+    settle(profile, one)
+    changed = replace(profile.config, generator=Plugin(name="filter"))
+    other = Profile(profile.root, profile.name, changed)
+    assert loop.newest(profile, "generator") is not None
+    assert loop.newest(other, "generator") is None
+    assert loop.newest(other, "rewardor") is not None
+    assert loop.due_tell(other)
+    assert train.step(other, "generator") is not None
+    assert loop.newest(other, "generator").more["model"].startswith("filter")
