@@ -308,11 +308,15 @@ class Profile:
     # -- upkeep -------------------------------------------------------------------------------------------------------
 
     def compact(self, *, grace_s: float = GRACE_S) -> None:
-        """Merge small parts where there are many; loses nothing, whoever reads and writes meanwhile."""
+        """Merge small parts where there are many; loses nothing, whoever reads and writes meanwhile.
+
+        What a full disk forbids is left for another time.
+        """
         folders = [key for key in self.store.list("embeddings/") if key.endswith("/")]
         embeddings = [self._embedding_folder(folder) for folder in folders]
         for table in (self._labels, self._rollouts, self._films, self._events, *embeddings):
-            table.compact(grace_s=grace_s)
+            with contextlib.suppress(StoreError):
+                table.compact(grace_s=grace_s)
 
     def problems(self) -> list[str]:
         """What is damaged, a line each: the file, and why."""

@@ -104,6 +104,8 @@ class Store:
             temporary.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise StoreError(f"{key} was not changed: {error.strerror or error}") from error
 
     def sweep(self, prefix: str, age_s: float = 3600.0) -> None:

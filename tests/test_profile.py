@@ -306,6 +306,24 @@ def test_everything_is_merged_and_nothing_lost(profile: Profile, monkeypatch: py
     assert not profile.problems()
 
 
+def test_a_full_disk_puts_merging_off(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    for number in range(70):
+        profile.event("error", str(number))
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    profile.compact(grace_s=0)
+    assert len(profile.store.list("events/")) == 70
+    monkeypatch.undo()
+    profile.compact()
+    profile.compact(grace_s=0)
+    assert len(profile.store.list("events/")) == 1
+    assert again(profile).events().text.tolist() == [str(number) for number in range(70)]
+
+
 def test_plain_pyarrow_reads_every_table(profile: Profile) -> None:
     profile.add_votes([vote("1"), vote("2")])
     profile.add_rollouts(worlds(profile, 0, [1, 2, 3]))

@@ -135,6 +135,29 @@ def test_nothing_is_acknowledged_before_data_and_then_its_name_are_synced(
     assert log == ["write", "fsync", "link", "fsync"]
 
 
+def test_the_names_of_new_folders_are_synced_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[str] = set()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.add(os.readlink(f"/proc/self/fd/{descriptor}")))
+    store.put("a/b/c", b"data")
+    root = store.root
+    assert {str(folder) for folder in (root.parent, root, root / "a", root / "a" / "b")} <= synced
+
+
+def test_replacing_shows_the_old_bytes_until_the_new_ones_are_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put("a", b"old")
+    for step in ("open", "write", "fsync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, step, failing(getattr(os, step), 1, errno.ENOSPC))
+            with pytest.raises(StoreError, match="a was not changed: No space left"):
+                store.replace("a", b"new")
+        assert store.get("a") == b"old"
+    store.replace("a", b"new")
+    assert store.get("a") == b"new"
+    assert [path.name for path in visible(store.root)] == ["a"]
+
+
 def test_short_writes_are_continued(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
