@@ -114,7 +114,7 @@ def learn_amplitudes(kernels: Tensor, told: Told) -> Tensor:
         evidence, start[0] = _evidence(torch.tensordot(x.exp(), kernels, 1), told, start[0])
         value = unlikely / 2 - evidence
         (slope,) = torch.autograd.grad(value, x)
-        return float(value), slope.numpy()
+        return float(value.detach()), slope.numpy()
 
     at = np.full(len(kernels), equal)
     options = {"maxfun": EVALUATIONS, "ftol": 1e-5}
