@@ -65,12 +65,13 @@ def main() -> None:
 
 
 def _mistakes() -> tuple[type[Exception], ...]:
+    from pipeline.checkpoint import CheckpointError
     from pipeline.config import ConfigError
     from pipeline.plugins import PluginError
     from pipeline.profile import ProfileError
     from pipeline.store import StoreError
 
-    return ConfigError, PluginError, ProfileError, StoreError
+    return CheckpointError, ConfigError, PluginError, ProfileError, StoreError
 
 
 @app.callback(invoke_without_command=True)

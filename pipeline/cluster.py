@@ -10,6 +10,7 @@ import psutil
 import ray
 
 from pipeline.checkpoint import ROLES
+from pipeline.config import ConfigError
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ResourcePlan:
         return f"{self.cpus:g} CPUs = {training}{self.actors} simulators x {self.actor:g} CPU"
 
 
-class DoesNotFitError(RuntimeError):
+class DoesNotFitError(ConfigError):
     """Raised when Ray has too few CPUs for one simulator beside what trains."""
 
 
