@@ -125,10 +125,11 @@ def _named(tree: Tensor | dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check_globals(subject: _Subject) -> Iterator[str]:
-    """It leaves the process and its arguments as it found them."""
-    unit, seeds, before = subject.unit.clone(), subject.seeds.clone(), _process()
-    subject.sim.simulate(unit[:2], seeds[:2], PLAN)
-    if not (torch.equal(unit, subject.unit) and torch.equal(seeds, subject.seeds)):
+    """It leaves the process and its arguments as it found them, even in two corners of its space."""
+    corners = torch.stack([torch.zeros(subject.sim.space.dim), torch.ones(subject.sim.space.dim)])
+    unit, seeds, before = corners.clone(), subject.seeds[:2].clone(), _process()
+    subject.sim.simulate(unit, seeds, PLAN)
+    if not (torch.equal(unit, corners) and torch.equal(seeds, subject.seeds[:2])):
         yield "simulate: writes into its arguments: copy unit and seeds before changing them"
     for name, cure in GLOBALS.items():
         if before[name] != _process()[name]:

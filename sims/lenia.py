@@ -32,7 +32,7 @@ SPACE = Space(
     Param("time", 8, 25, scale="log", unit="steps", doc="T, steps per unit of time: higher is slower and smoother"),
     Param("radius", 8, 13, scale="log", unit="cells", doc="R of a kernel with one ring: the size of a creature"),
     Param("rings", 1, 3, doc="number of rings, the last one fading in: more make richer textures"),
-    Param("height", 0, 1, shape=(3,), doc="heights of the rings, inner to outer: what a body is made of"),
+    Param("height", 0.05, 1, shape=(3,), doc="heights of the rings, inner to outer: what a body is made of"),
     Param("patch", 0.2, 0.6, unit="worlds", doc="radius of the patch that is alive at the start"),
     Param("cover", 0.3, 0.75, doc="share of the patch that is alive: high starts with more"),
     Param("level", 0.5, 1, doc="how dense its lumps are: high starts with more"),
@@ -66,18 +66,25 @@ class Lenia(TorchSimulation[State, Rule]):
         return SPACE
 
     def rule(self, params: Params) -> Rule:
-        """The kernel's spectrum (B, H, W/2+1), and constants (B, 1, 1) of growth and start."""
+        """What `step` needs, prepared so that it needs little, and what `start` needs; numbers are (B, 1, 1).
+
+        `kernel` is the spectrum (B, H, W/2+1) of K / (3 sigma), so that x = U / (3 sigma) - `center` is where `bell`
+        looks: G = 2 bell(x) - 1, and G / T = `gain` bell(x) - `loss`.
+        """
+        number = {name: params[name][:, None, None] for name in params if name != "height"}
+        reach = 3 * number["tolerance"] * number["mu"] ** 1.5  # Growth is -1 from three sigma on.
         kernel = kernels(params["radius"], params["rings"], params["height"], self.size)
-        names = ("mu", "time", "radius", "patch", "cover", "level", "grain")
-        return {
-            "kernel": torch.fft.rfft2(kernel),
-            "sigma": (params["tolerance"] * params["mu"] ** 1.5)[:, None, None],
-            **{name: params[name][:, None, None] for name in names},
+        return {  # The transform pair is scaled here, once, instead of after each inverse.
+            "kernel": torch.fft.rfft2(kernel, norm="forward") / reach,
+            "center": number["mu"] / reach,
+            "gain": 2 / number["time"],
+            "loss": 1 / number["time"],
+            **{name: number[name] for name in ("radius", "patch", "cover", "level", "grain")},
         }
 
     def start(self, rule: Rule, seeds: Tensor) -> State:
         """`cells` and their `trail`, (B, H, W) in [0, 1]: lumps in a disc in the middle of an empty world."""
-        lumps = _blur(noise(seeds, self.size, self.size).to(rule["mu"]), rule["grain"] * rule["radius"])
+        lumps = _blur(noise(seeds, self.size, self.size).to(rule["grain"]), rule["grain"] * rule["radius"])
         lumps = lumps / lumps.std((1, 2), keepdim=True)
         water = torch.special.ndtri(1 - rule["cover"])  # What rises above it is alive.
         middle = _distance(self.size).to(lumps) / self.size
@@ -87,8 +94,10 @@ class Lenia(TorchSimulation[State, Rule]):
 
     def step(self, state: State, rule: Rule) -> State:
         """The world 1/T units of time later."""
-        u = torch.fft.irfft2(torch.fft.rfft2(state["cells"]).mul_(rule["kernel"]), s=state["cells"].shape[1:])
-        cells = growth(u, rule["mu"], rule["sigma"]).div_(rule["time"]).add_(state["cells"]).clamp_(0, 1)
+        before = state["cells"]
+        seen = torch.fft.irfft2(torch.fft.rfft2(before).mul_(rule["kernel"]), s=before.shape[1:], norm="forward")
+        likes = bell(seen.sub_(rule["center"]))
+        cells = torch.addcmul(before, likes, rule["gain"]).sub_(rule["loss"]).clamp_(0, 1)
         return {"cells": cells, "trail": state["trail"].lerp(cells, 1 / MEMORY)}
 
     def draw(self, state: State, size: int) -> Tensor:
@@ -105,10 +114,9 @@ class Lenia(TorchSimulation[State, Rule]):
         return verdict
 
 
-def growth(u: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    """Growth in [-1, 1] of what cells see; 1 exactly at `u == mu`. In place: `u` is overwritten."""
-    u.sub_(mu).div_(3 * sigma).square_()
-    return u.neg_().add_(1).clamp_(min=0).square_().square_().mul_(2).sub_(1)
+def bell(x: Tensor) -> Tensor:
+    """max(0, 1 - x^2)^4: 1 at 0, and 0 from 1 on. In place, for speed: `x` is overwritten."""
+    return x.square_().sub_(1).clamp_(max=0).square_().square_()
 
 
 def kernels(radius: Tensor, rings: Tensor, height: Tensor, size: int) -> Tensor:

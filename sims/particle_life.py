@@ -83,6 +83,10 @@ class ParticleLife(TorchSimulation[State, Rule]):
         """Frames of the world, (B, size, size, 3) uint8: a disc for each particle, a hue for each kind, on black."""
         return discs(state["place"], KINDS, size)
 
+    def width(self, device: torch.device) -> int:
+        """Eight rows on a CPU: the forces work row by row, so that more would only make a single film wait."""
+        return 8 if device.type == "cpu" else super().width(device)
+
     def status(self, state: State, rule: Rule) -> Tensor:
         """Exploded when particles jump half a reach per step: then the picture shows the step size, not the world."""
         speed = state["motion"].square().sum(1).mean(1).sqrt()

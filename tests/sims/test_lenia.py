@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sims import STATUSES, Plan
-from sims.lenia import Lenia, growth, kernels
+from sims.lenia import Lenia, bell, kernels
 
 SPECIES = Path(__file__).parents[2].parent / "shared" / "data" / "lenia_species.json"
 DOUBLE = {"dtype": torch.float64}
@@ -46,11 +46,23 @@ def some_world(sim, rule, seed=1):
 
 
 def test_growth_at_known_points():
-    mu, sigma = torch.tensor(0.15, **DOUBLE), torch.tensor(0.015, **DOUBLE)
-    u = torch.tensor([0.15, 0.15 + 0.0225, 0.15 - 0.0225, 0.195, 0.105, 0.9, 0.0], **DOUBLE)
+    x = torch.tensor([0, 0.5, -0.5, 1, -1, 7, -50], **DOUBLE)
+    growth = 2 * bell(x) - 1
     halfway = 2 * 0.75**4 - 1
-    expected = torch.tensor([1, halfway, halfway, -1, -1, -1, -1], **DOUBLE)
-    torch.testing.assert_close(growth(u, mu, sigma), expected, rtol=0, atol=1e-12)
+    assert growth.tolist() == [1, halfway, halfway, -1, -1, -1, -1]
+
+
+def test_a_step_is_the_equation():
+    sim, mu, sigma = Lenia(size=32), 0.15, 0.03
+    rule = rule_of(sim, mu=mu, sigma=sigma, time=9.0, reach=7.0)
+    cells = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0), **DOUBLE) * 0.3
+    axis = (torch.arange(32) + 16) % 32 - 16
+    r = torch.hypot(axis[:, None].double(), axis.double()) / 7
+    kernel = torch.where(r < 1, (4 * r * (1 - r)) ** 4, 0)
+    seen = sum(cells.roll((i, j), (1, 2)) * kernel[i, j] for i in range(32) for j in range(32)) / kernel.sum()
+    growth = 2 * (1 - (seen - mu) ** 2 / (9 * sigma**2)).clamp(min=0) ** 4 - 1
+    assert growth.amax() > 0.9
+    assert (run(sim, cells, rule, 1) - (cells + growth / 9).clamp(0, 1)).abs().max() < 1e-12
 
 
 def test_kernel_sums_to_one_and_has_its_rings_where_they_belong():
