@@ -2,22 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from pipeline import loop
 from pipeline.app.studio import State
-from pipeline.config import Config, RolloutPlan
 from pipeline.driver import Driver
 from pipeline.profile import Profile
 from pipeline.roll import Rolled, roll_here
 from pipeline.rollouts import Job, Pool
 from pipeline.session import Session
 from pipeline.studio import RunningStudio
-
-SMALL = Config(rollouts=RolloutPlan(prior=30, per_label=2, block=10))
 
 
 class PoolHere(Pool):
@@ -78,22 +73,6 @@ class StudioHere(RunningStudio):
 
 
 @pytest.fixture(scope="session")
-def wait() -> Callable[[Callable[[], object]], None]:
-    """Wait until something is true, for a minute at most."""
-
-    def wait_(true: Callable[[], object]) -> None:
-        end = time.monotonic() + 60
-        while not true():
-            assert time.monotonic() < end, "it did not become true in a minute"
-            time.sleep(0.05)
-
-    return wait_
-
-
-@pytest.fixture
-def studio(tmp_path: Path) -> Iterator[StudioHere]:
-    """A running studio on a small profile."""
-    running = StudioHere(tmp_path, Profile.create(tmp_path, "first", SMALL), train=True)
-    running.start()
-    yield running
-    running.close()
+def studio_here() -> type[StudioHere]:
+    """Makes studios without Ray."""
+    return StudioHere

@@ -121,6 +121,7 @@ function advance() {
 
 /* A reload of the page goes on with the pairs that it had. */
 function remember() {
+  if (!profile) return;
   const held = [current, ...queue].filter(Boolean);
   const pairs = held.map(({ token, left, right }) => ({ token, left, right }));
   sessionStorage.setItem("alife.pairs", JSON.stringify({ profile, pairs }));
