@@ -1,9 +1,11 @@
 """How a world changes: how fast, at which scales, in which rhythm, and whether things move or only flicker."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
-from models.rewardors._space import bands, deviation, late, log, power, shrink, summarize
+from models.rewardors._space import bands, blur, deviation, late, log, power, shrink, summarize
 
 SMALL = 32
 BANDS = bands((0.5, 2.5, 5.0, 10.0, 22.0), SMALL)
@@ -18,8 +20,8 @@ def change(grey: Tensor, spectrum: Tensor) -> Tensor:
     size = (grey[1:] - grey[:-1]).abs() if len(grey) > 1 else torch.zeros_like(grey)
     series = torch.stack([log(size.mean((1, 2))), log(size.amax((1, 2)))])
     small = shrink(spectrum, SMALL)
-    mass = grey.mean((1, 2))
-    parts = [summarize(series), _memory(small), _rhythms(small), _beat(mass), _displacement(small), _flow(small)]
+    whole = torch.stack([grey.mean((1, 2)), deviation(grey.flatten(1), 1)])
+    parts = [summarize(series), _memory(small), _rhythms(small), _beat(whole), _displacement(small), _flow(small)]
     return torch.cat([part.reshape(-1) for part in parts])
 
 
@@ -38,23 +40,35 @@ def _rhythms(spectrum: Tensor) -> Tensor:
     """Logarithmic power of change by rhythm and band (rhythms, bands)."""
     n = len(spectrum)
     wave = power(torch.fft.fft(spectrum.flatten(1), dim=0)) @ BANDS / n**2
-    return log(_fold(wave), 1e-7)
+    return log(_fold(wave, (torch.fft.fftfreq(n) * n).abs()), 1e-7)
 
 
-def _beat(mass: Tensor) -> Tensor:
-    """Logarithmic power (rhythms,) with which the brightness (T,) of the whole oscillates, its drift taken out."""
-    late_mass = mass[len(mass) // 2 :]
-    n = len(late_mass)
-    time = torch.linspace(-1, 1, n) if n > 1 else torch.zeros(n)
-    level = late_mass - late_mass.mean()
-    level = level - time * (level @ time) / (time @ time + 1e-9)
-    return log(_fold(power(torch.fft.fft(level))[:, None] / n**2)[:, 0], 1e-9)
+def _beat(series: Tensor) -> Tensor:
+    """How strongly, how lastingly and in which rhythm the whole (n, T) oscillates, relative to itself, without trend.
+
+    The first quarter of a clip, when worlds settle, does not count.
+    """
+    relative = series[:, series.shape[1] // 4 :]
+    relative = relative / (relative.mean(1, keepdim=True) + 0.01)
+    n = relative.shape[1]
+    trend = _trend(n)
+    wave = relative - relative @ trend @ trend.T
+    halves = torch.stack([wave[:, : (n + 1) // 2].norm(dim=1), wave[:, n // 2 :].norm(dim=1)]) / n**0.5
+    beat = power(torch.fft.rfft(wave * torch.hann_window(n, periodic=False)))
+    share = _fold(beat.T, torch.arange(n // 2 + 1)) / (beat.sum(1) + 1e-6)
+    return torch.cat([log(halves.amax(0), 1e-3), log(halves.amin(0), 1e-3), share.reshape(-1)])
 
 
-def _fold(wave: Tensor) -> Tensor:
-    """Power (rhythms, ...) from power by frequency (n, ...)."""
-    n = len(wave)
-    which = torch.bucketize((torch.fft.fftfreq(n) * n).abs(), torch.tensor(RHYTHMS))
+@cache
+def _trend(n: int) -> Tensor:
+    """An orthonormal basis (n, 3) of parabolas."""
+    time = torch.linspace(-1, 1, n)[:, None]
+    return torch.linalg.qr(time ** torch.arange(min(3, n)))[0]
+
+
+def _fold(wave: Tensor, cycles: Tensor) -> Tensor:
+    """Power (rhythms, k) from power (n, k) by number of cycles (n,)."""
+    which = torch.bucketize(cycles.float(), torch.tensor(RHYTHMS))
     return torch.zeros(len(RHYTHMS) + 1, wave.shape[1]).index_add_(0, which, wave)[1:]
 
 
@@ -106,14 +120,8 @@ def _slopes() -> tuple[Tensor, Tensor]:
     return 1j * axis[: SMALL // 2 + 1].sin(), 1j * axis.sin()[:, None]
 
 
-def _window() -> Tensor:
-    """Spectrum of a Gaussian of two pixels."""
-    axis = torch.fft.fftfreq(SMALL) * 2 * torch.pi
-    return torch.exp(-2 * (axis[:, None] ** 2 + axis[: SMALL // 2 + 1] ** 2))
-
-
 SLOPE_X, SLOPE_Y = _slopes()
-WINDOW = _window()
+WINDOW = blur(SMALL, 2.0)
 
 
 def _blur(x: Tensor) -> Tensor:

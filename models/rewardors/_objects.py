@@ -1,5 +1,6 @@
 """Things: how many, how large, how they move, and whether they last."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -9,29 +10,45 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from models.rewardors._space import late
+from models.rewardors._space import SIDE, late
 
 FRAMES = 7
 SHARE = 0.5  # a thing is brighter than half of the brightest
 VISIBLE = 0.02  # difference of brightness
 SMALLEST = 6  # pixels
-FURTHEST = 8.0  # pixels that a thing may move between two of these frames
+FURTHEST = 0.14
+"""In worlds: how far a thing may move between two of these frames and still be recognised."""
+
 CROSS = np.stack([np.zeros((3, 3)), [[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.zeros((3, 3))])
 
 
+@dataclass(frozen=True)
+class Things:
+    """The things of n frames, K in all.
+
+    Attributes:
+        frame: (K,) in which frame each is, rising.
+        size: (K,) pixels.
+        center: (K, 2) in worlds, on the torus.
+    """
+
+    frame: np.ndarray
+    size: np.ndarray
+    center: np.ndarray
+
+
 def objects(grey: Tensor, spectrum: Tensor) -> Tensor:
-    """Counts, sizes, persistence and motion of the bright things of late frames (12,)."""
+    """Numbers, sizes, persistence and motion of the bright things of late frames (12,)."""
     del spectrum
     frames = grey[late(len(grey), FRAMES)].numpy()
     dark, bright = frames.min((1, 2), keepdims=True), frames.max((1, 2), keepdims=True)
     solid = (frames - dark > SHARE * (bright - dark)) & (bright - dark > VISIBLE)
-    things = _find(solid)
-    table = np.array([_count(size) for size, _ in things])
-    pairs = list(pairwise(things))
-    moves = [_move(*now, *then) for now, then in pairs] or [np.zeros(3)]
+    things = find(solid)
+    table = _table(things, len(frames))
     both, either = (solid[:-1] & solid[1:]).sum((1, 2)), (solid[:-1] | solid[1:]).sum((1, 2))
-    stays = (both / np.maximum(either, 1)).mean() if pairs else 1.0
-    return torch.from_numpy(np.concatenate([table.mean(0), table.std(0), np.mean(moves, 0), [stays]])).float()
+    stays = (both / np.maximum(either, 1)).mean() if len(frames) > 1 else 1.0
+    parts = [table.mean(1), table.std(1), _motion(things, len(frames)), [stays]]
+    return torch.from_numpy(np.concatenate(parts)).float()
 
 
 def components(solid: np.ndarray) -> tuple[np.ndarray, int]:
@@ -50,17 +67,19 @@ def components(solid: np.ndarray) -> tuple[np.ndarray, int]:
     return same[mark], number - 1  # the background is joined to nothing and stays 0
 
 
-def _find(solid: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Sizes (k,), in pixels, and centers (k, 2), in worlds, of the things of each frame."""
+def find(solid: np.ndarray) -> Things:
+    """The things of frames (n, H, W) bool that are not too small to be any."""
     mark, count = components(solid)
-    n, height, width = solid.shape
     frame, y, x = np.nonzero(mark)
     thing = mark[frame, y, x] - 1
     size = np.bincount(thing, minlength=count)
     where = np.zeros(count, int)
     where[thing] = frame
+    _, height, width = solid.shape
     center = np.stack([_mean_angle(thing, y, height, count), _mean_angle(thing, x, width, count)], 1)
-    return [(size[keep], center[keep]) for keep in ((where == t) & (size >= SMALLEST) for t in range(n))]
+    keep = np.flatnonzero(size >= SMALLEST)
+    keep = keep[np.argsort(where[keep], kind="stable")]
+    return Things(where[keep], size[keep], center[keep])
 
 
 def _mean_angle(thing: np.ndarray, position: np.ndarray, length: int, count: int) -> np.ndarray:
@@ -70,21 +89,37 @@ def _mean_angle(thing: np.ndarray, position: np.ndarray, length: int, count: int
     return np.arctan2(sine, np.bincount(thing, np.cos(angle)[position], count)) / (2 * np.pi)
 
 
-def _count(size: np.ndarray) -> tuple[float, float, float, float]:
-    """How many, their mean size, how unequal, and the share of the largest."""
-    if not len(size):
-        return 0.0, 0.0, 0.0, 0.0
-    logs = np.log(size)
-    return np.log1p(len(size)), logs.mean(), logs.std(), size.max() / size.sum()
+def _table(things: Things, n: int) -> np.ndarray:
+    """By frame (4, n): how many things, their mean log size, how unequal they are, and the share of the largest."""
+    logs = np.log(things.size)
+    count = np.bincount(things.frame, minlength=n)
+    some = np.maximum(count, 1)
+    mean = np.bincount(things.frame, logs, n) / some
+    spread = np.bincount(things.frame, (logs - mean[things.frame]) ** 2, n) / some
+    largest = np.zeros(n)
+    np.maximum.at(largest, things.frame, things.size)
+    share = largest / np.maximum(np.bincount(things.frame, things.size, n), 1)
+    return np.stack([np.log1p(count), mean, np.sqrt(spread), share])
 
 
-def _move(size: np.ndarray, now: np.ndarray, _: np.ndarray, then: np.ndarray) -> np.ndarray:
-    """Mean way to the nearest thing of the next frame, in pixels and in diameters, and how many things find one."""
-    if not len(now) or not len(then):
-        return np.zeros(3)
-    gap = (now[:, None] - then + 0.5) % 1 - 0.5
-    way = np.hypot(gap[..., 0], gap[..., 1]).min(1) * 64
-    near = way < FURTHEST
-    if not near.any():
-        return np.zeros(3)
-    return np.array([np.log1p(way[near].mean()), (way / np.sqrt(size))[near].mean(), near.mean()])
+def _motion(things: Things, n: int) -> np.ndarray:
+    """How things move when each is taken for the nearest one of the next frame (3,).
+
+    Mean step, in logarithmic pixels and in diameters, and the share of things found again.
+    """
+    ends = np.searchsorted(things.frame, np.arange(n + 1))
+    steps, diameters, found = [np.zeros(0)], [np.zeros(0)], [np.zeros(0, bool)]
+    for now, then in pairwise(slice(a, b) for a, b in pairwise(ends)):
+        step = _step(things.center[now], things.center[then])
+        seen = step < FURTHEST
+        found.append(seen)
+        steps.append(step[seen] * SIDE)
+        diameters.append(step[seen] * SIDE / np.sqrt(things.size[now][seen]))
+    pixels, sizes, share = (float(x.mean()) if len(x) else 0.0 for x in map(np.concatenate, (steps, diameters, found)))
+    return np.array([np.log1p(pixels), sizes, share])
+
+
+def _step(now: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """Distance (k,) in worlds from each center `now` (k, 2) to the nearest one `then` (m, 2); infinite if m = 0."""
+    gap = (now[:, None] - then + 0.5) % 1 - 0.5  # (k, m, 2)
+    return np.hypot(gap[..., 0], gap[..., 1]).min(1, initial=np.inf)

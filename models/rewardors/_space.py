@@ -39,6 +39,13 @@ def shrink(spectrum: Tensor, side: int) -> Tensor:
     return small
 
 
+def blur(side: int, width: float) -> Tensor:
+    """Spectrum (side, side/2+1) of a Gaussian of `width` pixels: multiplies spectra of pictures to blur."""
+    axis = torch.fft.fftfreq(side) * 2 * torch.pi
+    square = axis[:, None] ** 2 + axis[: side // 2 + 1] ** 2
+    return torch.exp(-square * width**2 / 2)
+
+
 def complete(spectrum: Tensor) -> Tensor:
     """Whole spectra (n, side, side) from real ones (n, side, side/2+1)."""
     side = spectrum.shape[1]
