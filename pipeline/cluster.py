@@ -3,6 +3,7 @@
 import contextlib
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import ray
 
 from pipeline.checkpoint import ROLES
 from pipeline.config import ConfigError
+
+_KEEPER = ThreadPoolExecutor(1, thread_name_prefix="ray-keeper")
+"""Starts Ray, in a thread that lives as long as this process: the kernel kills Ray's servers, which ask to be told when
+their parent ends, as soon as the thread that started them is gone."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def start() -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=False)
     else:
-        _start_here()
+        _KEEPER.submit(_start_here).result()
     _protect_token()
 
 
