@@ -149,10 +149,14 @@ def test_one_key_is_one_answer_however_long_it_is_held(visit: Callable[..., Any]
     page = visit()
     before = len(answers(studio))
     page.wait_for_timeout(LOOK_MS)
-    for _ in range(8):
-        page.keyboard.down("ArrowLeft")
-    page.keyboard.up("ArrowLeft")
-    page.keyboard.press("ArrowRight")  # a slip of the finger, too soon to be meant
+    page.evaluate(
+        """() => {
+          const press = (key, repeat) => document.dispatchEvent(new KeyboardEvent('keydown', { key, repeat }));
+          press('ArrowLeft', false);
+          for (let time = 0; time < 8; time++) press('ArrowLeft', true);
+          press('ArrowRight', false); // a slip of the finger, too soon to be meant
+        }"""
+    )
     page.wait_for_timeout(600)
     assert len(answers(studio)) == before + 1
 
@@ -224,6 +228,9 @@ def test_keys_mean_nothing_while_somebody_types_or_looks_elsewhere(visit: Callab
     page.keyboard.press("s")
     page.wait_for_timeout(400)
     assert len(answers(studio)) == before
+    page.get_by_role("tab", name="Label").click()
+    press(page, "ArrowRight")  # and work again, without another click
+    saved(studio, ["right"])
 
 
 def test_french_browsers_get_french(visit: Callable[..., Any]) -> None:
@@ -298,7 +305,8 @@ def test_worlds_are_ranked_trained_browsed_kept_and_downloaded(
 
 
 def test_a_profile_is_made_and_the_first_one_opened_again(visit: Callable[..., Any], studio: Any) -> None:
-    page = visit()
+    page, other = visit(), visit()
+    before = len(answers(studio))
     page.get_by_role("tab", name="Profiles").click()
     page.locator("input[name=name]").fill("Second!")
     page.get_by_role("button", name="Create and open").click()  # the browser refuses that name
@@ -311,3 +319,22 @@ def test_a_profile_is_made_and_the_first_one_opened_again(visit: Callable[..., A
     page.get_by_role("button", name="Open", exact=True).click()
     expect(page.locator(".brand .running")).to_have_text("first")
     assert studio.profile.name == "first"
+
+    # whoever was looking elsewhere meanwhile loses nothing
+    press(other, "ArrowUp")
+    saved(studio, ["tie"])
+    assert len(answers(studio)) == before + 1
+
+
+def test_an_answer_for_a_profile_that_was_closed_meanwhile_waits_for_it(visit: Callable[..., Any], studio: Any) -> None:
+    page = visit()
+    before = len(answers(studio))
+    page.wait_for_timeout(LOOK_MS)
+    studio.open("second")
+    page.keyboard.press("ArrowDown")  # a moment before the page hears of it
+    expect(page.locator(".stage")).to_have_attribute("data-profile", "second")
+    assert answers(studio) == []
+    studio.open("first")
+    expect(page.locator(".stage")).to_have_attribute("data-profile", "first")
+    saved(studio, ["neither"])
+    assert len(answers(studio)) == before + 1

@@ -20,7 +20,7 @@ window.alife = (() => {
 
   function translate(root) {
     for (const element of root.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
-    for (const element of root.querySelectorAll("[data-say-label]")) {
+    for (const element of [root, ...root.querySelectorAll("*")].filter((each) => each.dataset.sayLabel)) {
       element.setAttribute("aria-label", say(element.dataset.sayLabel));
       if (element.hasAttribute("data-tip")) element.title = say(element.dataset.sayLabel);
     }

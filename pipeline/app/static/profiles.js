@@ -66,7 +66,9 @@ async function run(button, word, path, wish) {
   button.textContent = say(word);
   let done = true;
   try {
-    show(await post(path, wish));
+    const state = await post(path, wish);
+    document.dispatchEvent(new CustomEvent("alife-profile", { detail: state.profile }));
+    show(state);
   } catch (error) {
     done = false;
     failed(error);

@@ -159,11 +159,13 @@ async function refill() {
 function meet(name) {
   if (name === profile) return;
   const stale = profile !== "";
-  profile = name;
+  profile = stage.dataset.profile = name;
   if (stale) {
     for (const pair of [current, ...queue].filter(Boolean)) pair.release();
     queue.length = 0;
     current = null;
+    activity = null;
+    prepare();
   } else {
     const kept = recall(); /* this page was loaded again */
     if (kept?.profile === name) {
@@ -224,6 +226,7 @@ async function send() {
       votes = receipt.votes + unsent().filter((each) => each.profile === profile).length;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+      if (error.status === 409 && (await elsewhere(given))) break;
       if ([400, 403, 409, 422].includes(error.status)) {
         localStorage.removeItem(given.key); /* it would be refused for ever */
         toast(say("refused", { why: error.message }), true);
@@ -237,6 +240,13 @@ async function send() {
   }
   sending = false;
   count();
+}
+
+/* Whether the server runs another profile by now; the answer then waits until its own runs again. */
+async function elsewhere(given) {
+  const now = await get("api/activity").catch(() => null);
+  if (now) meet(now.profile);
+  return now && now.profile !== given.profile;
 }
 
 function block(why) {
@@ -408,6 +418,11 @@ function key(event) {
 }
 
 document.addEventListener("keydown", key);
+document.addEventListener("alife-profile", (event) => meet(event.detail));
+/* whoever has just clicked the tab wants to answer, not to walk along the tabs */
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[role=tab]")) setTimeout(() => shown(stage) && stage.focus({ preventScroll: true }), 60);
+});
 stage.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.answer) answer(button.dataset.answer);
