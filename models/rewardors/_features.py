@@ -13,10 +13,10 @@ from torch.nn.functional import interpolate
 from models.rewardors._change import change
 from models.rewardors._color import color
 from models.rewardors._look import look
+from models.rewardors._motion import motion
 from models.rewardors._objects import objects
-from models.rewardors._space import SIDE, late
+from models.rewardors._signal import SIDE, late
 from models.rewardors._symmetry import symmetry
-from models.rewardors._waves import waves
 
 LUMINANCE = torch.tensor((0.299, 0.587, 0.114)) / 255
 COLOR_FRAMES = 3
@@ -24,7 +24,7 @@ COLOR_FRAMES = 3
 GREY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "look": look,
     "change": change,
-    "waves": waves,
+    "motion": motion,
     "objects": objects,
     "symmetry": symmetry,
 }

@@ -117,7 +117,7 @@ def learn_amplitudes(kernels: Tensor, told: Told) -> Tensor:
         return float(value.detach()), slope.numpy()
 
     at = np.full(len(kernels), equal)
-    options = {"maxfun": EVALUATIONS, "ftol": 1e-5}
+    options = {"maxfun": EVALUATIONS, "ftol": 1e-9, "gtol": 0.05}  # nats: less is nothing
     found = minimize(loss, at, jac=True, method="L-BFGS-B", bounds=[BOUNDS] * len(at), options=options)
     return torch.from_numpy(found.x).exp()
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from models.rewardors._space import SIDE, bands, deviation, late, log, power, summarize
+from models.rewardors._signal import SIDE, bands, deviation, late, log, power, summarize
 
 BANDS = bands((0.5, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0, 14.0, 20.0, 46.0), SIDE)
 LEVELS = (0.1, 0.3, 0.5, 0.7)

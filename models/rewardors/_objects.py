@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from models.rewardors._space import SIDE, late
+from models.rewardors._signal import SIDE, late
 
 FRAMES = 7
 SHARE = 0.5  # a thing is brighter than half of the brightest

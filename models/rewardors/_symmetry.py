@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from models.rewardors._space import SIDE, complete, late, power
+from models.rewardors._signal import SIDE, complete, late, power
 
 FRAMES = 4
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from models.rewardors import _objects
-from models.rewardors._change import _flow
 from models.rewardors._features import FAMILIES, F, describe
-from models.rewardors._space import SIDE, bands, complete, power, shrink
+from models.rewardors._motion import _flow
+from models.rewardors._signal import SIDE, bands, complete, power, shrink
 from models.rewardors.common import Common
 
 
@@ -52,7 +52,7 @@ def test_where_on_the_torus_does_not_matter(shift):
     moved = clip.roll(shift, (1, 2))
     for name, part in FAMILIES.items():
         # coarser pixels see a shifted grid: wave sizes and flow then differ by a little
-        tolerance = 0.05 if name in ("change", "waves", "color") else 2e-3
+        tolerance = 0.05 if name in ("motion", "color") else 2e-3
         torch.testing.assert_close(describe(moved)[part], describe(clip)[part], rtol=tolerance, atol=tolerance)
 
 

@@ -1,10 +1,15 @@
-"""Tools that the feature families share: spatial frequencies of frames, and which frames count."""
+"""Tools that the feature families share: frequencies in space and time, and which frames count."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 SIDE = 64
+SMALL = 32
+"""Pixels that suffice where only what is large or moves matters."""
+
+RHYTHMS = (0.5, 1.5, 2.5, 4.5, 8.5)
+"""Edges of the bands of temporal frequency, in cycles."""
 
 
 def power(spectrum: Tensor) -> Tensor:
@@ -56,6 +61,12 @@ def complete(spectrum: Tensor) -> Tensor:
 def deviation(x: Tensor, dim: int) -> Tensor:
     """Standard deviations along an axis; twenty times as fast as `std` where there is much to add up."""
     return (x - x.mean(dim, keepdim=True)).square().mean(dim).sqrt()
+
+
+def fold(wave: Tensor, cycles: Tensor) -> Tensor:
+    """Power (rhythms, k) from power (n, k) by number of cycles (n,)."""
+    which = torch.bucketize(cycles.float(), torch.tensor(RHYTHMS))
+    return torch.zeros(len(RHYTHMS) + 1, wave.shape[1]).index_add_(0, which, wave)[1:]
 
 
 def late(frames: int, count: int) -> Tensor:
