@@ -17,8 +17,8 @@ from pipeline.rollouts import Pool
 
 FIRST_PAIR_S = 30.0
 """After this long training starts even if there is no pair yet."""
-GROW_S = 10.0
-"""Seconds between two looks at whether the cluster has grown."""
+LOOK_S = 3.0
+"""Seconds between two looks at whether the cluster has grown, and whether both training jobs are there."""
 
 
 class Session:
@@ -110,7 +110,8 @@ class Session:
         self._start_training(plan)
         while not self._stop.is_set():
             pool.grow(cluster.plan(cluster.cpus(), train=self._train, actor=config.actor_cpus).actors)
-            self._until(lambda: False, GROW_S)
+            self._mend_training(plan)
+            self._until(lambda: False, LOOK_S)
 
     def _until(self, done: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -123,6 +124,14 @@ class Session:
             return
         for role in checkpoint.ROLES:
             self._jobs[role] = training.start(str(self._root.resolve()), self.profile.name, role, cpus=plan.train)
+
+    def _mend_training(self, plan: cluster.ResourcePlan) -> None:
+        """Start jobs again that have ended: they never should, but a cancelled job may take its successor along."""
+        for role, job in self._jobs.items():
+            why = training.ended(job)
+            if why is not None:
+                self.profile.event("error", f"the {role}'s training ended: {why}; starting it again")
+                self._jobs[role] = training.start(str(self._root.resolve()), self.profile.name, role, cpus=plan.train)
 
     def _end(self) -> None:
         driver, self._driver = self._driver, None

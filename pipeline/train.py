@@ -50,6 +50,17 @@ def wait(job: ray.ObjectRef) -> None:
     ray.get(job)
 
 
+def ended(job: ray.ObjectRef) -> str | None:
+    """Why a training job is over; None while it runs."""
+    if not ray.wait([job], timeout=0)[0]:
+        return None
+    try:
+        ray.get(job)
+    except ray.exceptions.RayError as error:
+        return str(error).strip().splitlines()[-1][:300] or type(error).__name__
+    return "nothing was due"
+
+
 def cancel(job: ray.ObjectRef) -> None:
     """End a training job, its worker included; what it has committed stays."""
     ray.cancel(job, recursive=True)
