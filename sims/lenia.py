@@ -35,12 +35,21 @@ SPACE = Space(
     Param("height", 0.05, 1, shape=(3,), doc="heights of the rings, inner to outer: what a body is made of"),
     Param("patch", 0.2, 0.6, unit="worlds", doc="radius of the patch that is alive at the start"),
     Param("cover", 0.3, 0.75, doc="share of the patch that is alive: high starts with more"),
-    Param("level", 0.5, 1, doc="how dense its lumps are: high starts with more"),
+    Param("pattern", 0, 1, doc="which lumps: near values start alike, far ones have nothing in common"),
     Param("grain", 0.15, 0.5, scale="log", doc="size of its lumps, in radii: high starts as few big blobs"),
 )
 
 MEMORY = 24
 """Steps after which the trail that colors a world has mostly faded."""
+
+PATTERNS = 12
+"""Patterns that a world can start from; what lies between two is a mixture of them."""
+
+CHANCE = 0.05
+"""Share of the start's variance that is left to the seed. Were it all, the same parameters would live or die by chance."""
+
+LEVEL = 0.8
+"""How dense the lumps of a start are."""
 
 State: TypeAlias = dict[str, Tensor]
 Rule: TypeAlias = dict[str, Tensor]
@@ -79,17 +88,19 @@ class Lenia(TorchSimulation[State, Rule]):
             "center": number["mu"] / reach,
             "gain": 2 / number["time"],
             "loss": 1 / number["time"],
-            **{name: number[name] for name in ("radius", "patch", "cover", "level", "grain")},
+            **{name: number[name] for name in ("radius", "patch", "cover", "pattern", "grain")},
         }
 
     def start(self, rule: Rule, seeds: Tensor) -> State:
         """`cells` and their `trail`, (B, H, W) in [0, 1]: lumps in a disc in the middle of an empty world."""
-        lumps = _blur(noise(seeds, self.size, self.size).to(rule["grain"]), rule["grain"] * rule["radius"])
+        chance = noise(seeds, self.size, self.size).to(rule["grain"])
+        grains = (1 - CHANCE) ** 0.5 * _pattern(rule["pattern"], self.size) + CHANCE**0.5 * chance
+        lumps = _blur(grains, rule["grain"] * rule["radius"])
         lumps = lumps / lumps.std((1, 2), keepdim=True)
         water = torch.special.ndtri(1 - rule["cover"])  # What rises above it is alive.
         middle = _distance(self.size).to(lumps) / self.size
         disc = (0.5 + 20 * (rule["patch"] - middle)).clamp(0, 1)
-        cells = disc * rule["level"] * (lumps - water).clamp(0, 1)
+        cells = disc * LEVEL * (lumps - water).clamp(0, 1)
         return {"cells": cells, "trail": cells}
 
     def step(self, state: State, rule: Rule) -> State:
@@ -141,6 +152,15 @@ def _distance(size: int) -> Tensor:
     """Distance (size, size) of each cell to the middle one, in cells."""
     axis = torch.arange(size, dtype=torch.float64) - size // 2
     return torch.hypot(axis[:, None], axis)
+
+
+def _pattern(at: Tensor, size: int) -> Tensor:
+    """Normal numbers (B, size, size) that change smoothly with `at` (B, 1, 1) in [0, 1]."""
+    fields = noise(torch.arange(PATTERNS), size, size).to(at)
+    place = at.flatten() * (PATTERNS - 1)
+    first = place.long().clamp_(max=PATTERNS - 2)
+    turn = (place - first)[:, None, None] * torch.pi / 2  # on a circle, so that the variance stays the same
+    return turn.cos() * fields[first] + turn.sin() * fields[first + 1]
 
 
 def _blur(field: Tensor, scale: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ def test_everything_fits_and_nothing_starves(cpus: float, train: bool) -> None:
 
 
 def test_a_plan_without_room_for_a_simulator_is_refused_in_words() -> None:
-    with pytest.raises(ConfigError, match="Ray has 1 CPUs; training takes 1 and a simulator 0.5") as error:
+    with pytest.raises(ConfigError, match=r"Ray has 1 CPUs; training takes 1 and a simulator 0\.5") as error:
         cluster.plan(1, train=True, actor=0.5)
     assert "--set rollouts.actor_cpus" in str(error.value)
 

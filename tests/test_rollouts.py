@@ -66,7 +66,7 @@ def drain(pool: Pool, count: int, seconds: float = 120) -> dict:
 
 
 @pytest.fixture
-def pool_of(ray_local):
+def pool_of(ray_local):  # noqa: ARG001
     pools = []
 
     def make(sim: Plugin, **options) -> Pool:

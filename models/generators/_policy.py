@@ -1,5 +1,7 @@
 """Weights of a Gibbs policy on a finite set of points."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -16,18 +18,19 @@ def temper(reward: Tensor, base: Tensor, kl: float) -> tuple[Tensor, float]:
     scale = float(reward.std(correction=0)) or 1.0
     for _ in range(50):
         middle = (low + high) / 2
-        log_weight = (log_base + reward / (scale * 2.718281828 ** middle)).log_softmax(0)
+        log_weight = (log_base + reward / (scale * math.exp(middle))).log_softmax(0)
         if float((log_weight.exp() * (log_weight - log_base)).sum()) > kl:
             low = middle
         else:
             high = middle
-    log_weight = (log_base + reward / (scale * 2.718281828 ** high)).log_softmax(0)
-    return log_weight.exp().float(), scale * 2.718281828 ** high
+    log_weight = (log_base + reward / (scale * math.exp(high))).log_softmax(0)
+    return log_weight.exp().float(), scale * math.exp(high)
 
 
 def behavior_density(embedding: Tensor, width: float) -> Tensor:
     """How many worlds (N, F) look like each one, (N,): summed Gaussian similarity."""
     z = (embedding - embedding.mean(0)) / embedding.std(0, correction=0).clamp_min(1e-6)
     distance = torch.cdist(z, z).square()
-    apart = distance[distance > 0].median() if len(z) > 1 else torch.tensor(1.)
+    different = distance[distance > 0]
+    apart = different.median() if len(different) else torch.tensor(1.0)
     return torch.exp(-distance / (2 * width * apart)).sum(1)

@@ -1,11 +1,13 @@
 """A KL-regularised Gibbs policy, estimated from the archive.
 
-What maximises the expected reward at a given divergence from the prior is p(θ) ∝ prior(θ) exp(r(θ) / τ). The prior is
-uniform, so the divergence is the lack of entropy, and one knob trades surprise for reward. The archive holds points that
-the policy itself proposed earlier, more and more of them where the reward is high, so p is estimated on it.
+What maximises the expected worth at a given divergence from the prior is p(θ) ∝ prior(θ) exp(w(θ) / τ). The prior is
+uniform, so the divergence is the lack of entropy, and one knob trades surprise for worth. The archive holds points that
+the policy itself proposed earlier, more and more of them where the worth is high, so p is estimated on it.
 
-Rewards are noisy: the same parameters live or die with the start. Taken at face value, the best of the archive are the
-luckiest, and die on the next seed. So rewards are shrunk towards a regression of reward on parameters, in which worlds
+A world's worth is the square of the share of living worlds that it beats, and nothing if it died. Being bounded, it
+cannot be had by a few outliers of the Rewardor, and it prefers what is good each time to what is splendid and mostly
+dies. Worth is noisy all the same: parameters live or die with the start. Taken at face value, the best of the archive
+are the luckiest, and die on the next seed. So worth is shrunk towards a regression on the parameters, in which worlds
 that died speak as loudly as those that live.
 """
 
@@ -16,9 +18,33 @@ from torch import Tensor
 
 from models._generator import Archive, Generator
 from models.generators._archive import check, stream
-from models.generators._chains import climb
+from models.generators._chains import climb, reflect
 from models.generators._policy import behavior_density, temper
 from models.generators._surrogate import Surrogate
+
+OWN = 0.2
+"""Share of a world's own worth in what is believed of its parameters; the rest is the regression's."""
+
+ELITES, CHAINS = 0.45, 0.45
+"""Shares of mutated elites and of chains in what is explored; the rest is prior."""
+
+CHAIN_KL = 4.0
+"""Divergence of the chains from the prior, in nats: they look for what the archive does not hold yet."""
+
+STEPS = (0.015, 0.05)
+"""Standard deviations of small and large mutations."""
+
+CROSSED = 0.15
+"""Share of the parameters that a mutant has from another parent."""
+
+JITTER = 0.005
+"""Standard deviation of what is emitted, around what was simulated."""
+
+KEPT = 512
+"""Points of the archive that a version holds: the others weigh next to nothing."""
+
+WIDTH = 0.06
+"""Of the kernel in which worlds look alike, in squared median distances."""
 
 
 class Gibbs(Generator):
@@ -27,29 +53,29 @@ class Gibbs(Generator):
     Args:
         dim: D.
         seed: Fixes the chains that `tell` runs.
-        kl: Divergence of what is emitted from all that was simulated, in nats: 1.5 is diverse, 3 is greedy.
+        kl: Divergence of what is emitted from all that was simulated, in nats: 1.5 is diverse, 4 is greedy.
     """
 
     version: ClassVar[int] = 1
 
-    def __init__(self, dim: int, *, seed: int = 0, kl: float = 2.5, own: float = 0.25, jitter: float = 0.01,
-                 chain_kl: float = 4.0, squash: float = 0.0, small: float = 0.015, large: float = 0.05, width: float = 0.06, elite: float=0.45, chain: float=0.45) -> None:
+    def __init__(self, dim: int, *, seed: int = 0, kl: float = 3.0) -> None:
         super().__init__(dim, seed=seed)
         self.kl = kl
-        self.own, self.jitter, self.chain_kl, self.squash, self.small, self.large, self.width, self.elite, self.chain = own, jitter, chain_kl, squash, small, large, width, elite, chain
         self._state: dict[str, Tensor] = {}
 
     def ask(self, n: int, seed: int, *, explore: bool = False) -> Tensor:
+        """See `Generator.ask`."""
         draw = stream(seed)
         prior = torch.rand(n, self.dim, generator=draw)
         if not self._state:
             return prior
         if not explore:
-            return _reflect(self._parents(n, draw) + self.jitter * torch.randn(n, self.dim, generator=draw))
+            return reflect(self._parents(n, draw) + JITTER * torch.randn(n, self.dim, generator=draw))
         kind = torch.rand(n, 1, generator=draw)
         chains = self._state["chains"]
         climbed = chains[torch.randint(len(chains), (n,), generator=draw)]
-        return torch.where(kind < self.elite, self._mutants(n, draw), torch.where(kind < self.elite + self.chain, climbed, prior))
+        proposed = torch.where(kind < ELITES + CHAINS, climbed, prior)
+        return torch.where(kind < ELITES, self._mutants(n, draw), proposed)
 
     def _parents(self, n: int, draw: torch.Generator) -> Tensor:
         rows = torch.multinomial(self._state["weight"], n, replacement=True, generator=draw)
@@ -57,42 +83,42 @@ class Gibbs(Generator):
 
     def _mutants(self, n: int, draw: torch.Generator) -> Tensor:
         one, other = self._parents(n, draw), self._parents(n, draw)
-        child = torch.where(torch.rand(n, self.dim, generator=draw) < 0.15, other, one)
-        size = torch.where(torch.rand(n, 1, generator=draw) < 0.5, self.small, self.large)
-        return _reflect(child + size * torch.randn(n, self.dim, generator=draw))
+        child = torch.where(torch.rand(n, self.dim, generator=draw) < CROSSED, other, one)
+        small, large = STEPS
+        size = torch.where(torch.rand(n, 1, generator=draw) < 0.5, small, large)
+        return reflect(child + size * torch.randn(n, self.dim, generator=draw))
 
     def tell(self, archive: Archive) -> dict[str, float]:
+        """See `Generator.tell`; returns the temperature and what the policy expects to be worth."""
         check(archive, self.dim)
-        alive = archive.alive
-        score = archive.score
-        if self.squash:
-            a = score[alive]; z = (score - a.median()) / a.std()
-            score = torch.special.ndtr(z / self.squash) * self.squash * 2.5
-            score = torch.where(alive, score, 0.)
-        surrogate = Surrogate(archive.unit, score, seed=self.seed)
-        predicted = surrogate(archive.unit)
-        shrunk = (self.own * score + (1-self.own) * predicted)[alive]
-        base = 1 / behavior_density(archive.embedding[alive], self.width)
-        weight, tau = temper(shrunk, base, self.kl)
-        unit = archive.unit[alive]
-        best = weight.argsort(descending=True)[:512]
-        self._state = {"unit": unit[best].contiguous(), "weight": weight[best].contiguous()}
-        draw = stream(self.seed)
-        test = torch.rand(4096, self.dim, generator=draw)
-        v = surrogate(test)
-        _, hot = temper(v, torch.ones(len(v)), self.chain_kl)
-        start = self._parents(200, draw)
-        self._state["chains"] = climb(surrogate, start, hot, draw).contiguous()
-        self.surrogate, self.shrunk = surrogate, shrunk
-        return {"tau": tau, "chain_tau": hot, "expected": float((weight * shrunk).sum()), "chain_value": float(surrogate(self._state["chains"]).mean())}
+        alive, draw = archive.alive, stream(self.seed)
+        if not alive.any():
+            self._state = {}
+            return {}
+        worth = _worth(archive)
+        surrogate = Surrogate(archive.unit, worth, seed=self.seed)
+        believed = (OWN * worth + (1 - OWN) * surrogate(archive.unit))[alive]
+        weight, tau = temper(believed, 1 / behavior_density(archive.embedding[alive], WIDTH), self.kl)
+        kept = weight.argsort(descending=True)[:KEPT]
+        self._state = {"unit": archive.unit[alive][kept].contiguous(), "weight": weight[kept].contiguous()}
+        anywhere = surrogate(torch.rand(4096, self.dim, generator=draw))
+        _, hot = temper(anywhere, torch.ones(len(anywhere)), CHAIN_KL)
+        self._state["chains"] = climb(surrogate, self._parents(200, draw), hot, draw).contiguous()
+        return {"tau": tau, "expected_worth": float((weight * believed).sum())}
 
     def state(self) -> dict[str, Tensor]:
+        """The archive's best points with their weights, and where the chains ended."""
         return dict(self._state)
 
     def load(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`."""
         self._state = dict(state)
 
 
-def _reflect(unit: Tensor) -> Tensor:
-    """Points outside the cube, mirrored back into it."""
-    return (unit.remainder(2) - 1).abs().mul(-1).add(1)
+def _worth(archive: Archive) -> Tensor:
+    """(B,) in [0, 1]: the squared share of living worlds that score less; 0 where not alive."""
+    living = archive.score[archive.alive]
+    rank = living.argsort().argsort()
+    worth = torch.zeros(len(archive.score))
+    worth[archive.alive] = ((rank + 0.5) / len(living)).square()
+    return worth
