@@ -2,9 +2,9 @@
 
     python -m benchmarks.labels --sims lenia --oracles movers,symmetry --generators gibbs,filter --budgets 25,50,100
 
-Rounds of 25 labels: choose pairs, let the oracle's teacher answer them, fit the Rewardor, tell the Generator, simulate six
-worlds per label where it wants to explore. These are the functions that a real run calls, in the same order; only files,
-actors and people are missing.
+Rounds of 25 labels: choose pairs, let the oracle's teacher answer them, fit the Rewardor, tell the Generator, simulate
+six worlds per label where it wants to explore. These are the functions that a real run calls, in the same order; only
+files, actors and people are missing.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
@@ -117,27 +118,41 @@ class Loop:
         return evaluate.measure(reference, self.roll, self.generator, score, **questions, seed=self.seed)
 
 
-def make_loop(sim: str, oracle: str, generator: str, seed: int) -> tuple[Loop, evaluate.Reference]:
-    """A loop before its first label, and what it is measured against."""
+@lru_cache
+def make_reference(sim: str, oracle: str, seed: int) -> evaluate.Reference:
+    """What all generators are measured against, simulated once."""
     world = plugins.load("sims", sim, {})
-    roll, dim = roll_here(world), world.space.dim
-    taste, rewardor = plugins.load("oracles", oracle, {}), plugins.load("rewardors", "common", {})
-    reference = evaluate.make_reference(roll, dim, utility=taste.utility, embed=rewardor.embed, seed=seed)
-    teacher = Teacher.calibrated(reference.utility, seed=seed)
+    utility, embed = plugins.load("oracles", oracle, {}).utility, plugins.load("rewardors", "common", {}).embed
+    return evaluate.make_reference(roll_here(world), world.space.dim, utility=utility, embed=embed, seed=seed)
+
+
+def make_loop(sim: str, oracle: str, generator: str, seed: int, teacher: Teacher) -> Loop:
+    """A loop before its first label."""
+    world = plugins.load("sims", sim, {})
+    dim = world.space.dim
     made = plugins.load("generators", generator, {}, dim=dim, seed=seed)
-    return Loop(roll, dim, taste, teacher, rewardor, made, seed), reference
+    taste, rewardor = plugins.load("oracles", oracle, {}), plugins.load("rewardors", "common", {})
+    return Loop(roll_here(world), dim, taste, teacher, rewardor, made, seed)
 
 
 def curve(sim: str, oracle: str, generator: str, seed: int, budgets: Sequence[int]) -> Iterator[dict[str, float | str]]:
-    """One row of figures per budget of labels."""
-    loop, reference = make_loop(sim, oracle, generator, seed)
-    start = time.process_time()
-    spent = 0.0
+    """One row of figures per budget of labels; `cpu_s` is what learning took, without measuring."""
+    reference = make_reference(sim, oracle, seed)
+    loop = make_loop(sim, oracle, generator, seed, Teacher.calibrated(reference.utility, seed=seed))
+    spent, start = 0.0, time.process_time()
     for labels in loop.run(max(budgets)):
         spent += time.process_time() - start
         if labels in budgets:
             row = loop.measure(reference)
-            yield {"sim": sim, "oracle": oracle, "generator": generator, "seed": seed, "labels": labels, **row, "cpu_s": spent}
+            yield {
+                "sim": sim,
+                "oracle": oracle,
+                "generator": generator,
+                "seed": seed,
+                "labels": labels,
+                **row,
+                "cpu_s": spent,
+            }
         start = time.process_time()
 
 
@@ -149,13 +164,13 @@ def main() -> None:
     parser.add_argument("--generators", default="gibbs,filter")
     parser.add_argument("--budgets", default="25,50,100")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/out"))
+    parser.add_argument("--out", type=Path, default=Path("out"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     budgets = [int(budget) for budget in given.budgets.split(",")]
     names = [text.split(",") for text in (given.sims, given.oracles, given.generators)]
     rows = []
-    for sim, oracle, generator, seed in product(*names, range(given.seeds)):
+    for sim, oracle, seed, generator in product(*names[:2], range(given.seeds), names[2]):
         for row in curve(sim, oracle, generator, seed, budgets):
             rows.append(row)
             print(_line(row), flush=True)
@@ -164,7 +179,9 @@ def main() -> None:
 
 
 def _line(row: dict[str, float | str]) -> str:
-    return "  ".join(f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items())
+    return "  ".join(
+        f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+    )
 
 
 if __name__ == "__main__":
