@@ -1,6 +1,6 @@
 """What a point of the unit cube earns on average over starts: Gaussian process regression from few, noisy points.
 
-Textbook: C. E. Rasmussen, C. K. I. Williams. Gaussian Processes for Machine Learning, 2006 (algorithm 2.1, section 5.4).
+After C. E. Rasmussen, C. K. I. Williams. Gaussian Processes for Machine Learning, 2006: algorithm 2.1 and section 5.4.
 
 Shapes: N told points, Q asked points, D parameters.
 """
@@ -87,7 +87,7 @@ def _tune(unit: Tensor, target: Tensor) -> Tensor:
 
 
 def _surprise(unit: Tensor, target: Tensor, setting: Tensor) -> tuple[float, Tensor]:
-    """Minus the log evidence, and its gradient (D + 2,) by equation 5.9 of the textbook."""
+    """Minus the log evidence, and its gradient (D + 2,) by their equation 5.9."""
     factor = _factor(unit, setting)
     weight = torch.cholesky_solve(target[:, None], factor)[:, 0]
     value = float(target @ weight / 2 + factor.diagonal().log().sum())
