@@ -13,6 +13,8 @@ ICON = (
     "<circle cx='16' cy='16' r='13' fill='none' stroke='%2314b8a6' stroke-width='3'/>"
     "<circle cx='19' cy='14' r='5.5'/></svg>"
 )
+SHARED = ("common.js", "worlds.js", "pair.js", "outbox.js")
+"""Scripts that the parts of the page use, in the order in which they build on each other."""
 TABS = ("label", "ranking", "train", "browse", "profiles")
 
 
@@ -60,7 +62,7 @@ def _element(name: str) -> gr.HTML:
 
 def _head() -> str:
     known = json.dumps(words(), ensure_ascii=False).replace("</", "<\\/")
-    scripts = (f"window.ALIFE_WORDS = {known};", read("common.js"))
+    scripts = (f"window.ALIFE_WORDS = {known};", *map(read, SHARED))
     # as Gradio's `css`, rules would be rewritten, those in media queries unlike the others
     style = f'<link rel="icon" href="{ICON}"><style>{read("page.css")}</style>'
     return style + "".join(f"<script>{script}</script>" for script in scripts)

@@ -239,7 +239,7 @@ def test_french_browsers_get_french(visit: Callable[..., Any]) -> None:
     assert page.get_by_role("tab").all_inner_texts() == [
         "Comparer",
         "Classement",
-        "Apprentissage",
+        "Progrès",
         "Parcourir",
         "Profils",
     ]
@@ -330,8 +330,10 @@ def test_an_answer_for_a_profile_that_was_closed_meanwhile_waits_for_it(visit: C
     page = visit()
     before = len(answers(studio))
     page.wait_for_timeout(LOOK_MS)
-    studio.open("second")
-    page.keyboard.press("ArrowDown")  # a moment before the page hears of it
+    page.context.set_offline(True)
+    page.keyboard.press("ArrowDown")
+    studio.open("second")  # and the page does not hear of it
+    page.context.set_offline(False)
     expect(page.locator(".stage")).to_have_attribute("data-profile", "second")
     assert answers(studio) == []
     studio.open("first")

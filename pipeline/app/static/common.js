@@ -1,4 +1,4 @@
-/* What all tabs share: words, requests, living films, cards. No framework, no request beyond this server. */
+/* What all tabs share: words, requests, elements. No framework, no request beyond this server. */
 window.alife = (() => {
   const lang = (navigator.language || "en").toLowerCase().startsWith("fr") ? "fr" : "en";
   document.documentElement.lang = lang;
@@ -132,123 +132,6 @@ window.alife = (() => {
 
   const failed = (error) => toast(say("failed", { why: error.message }), true);
 
-  /* -- living thumbnails --------------------------------------------------------------------------------------- */
-
-  const PLAYING = 12;
-  const visible = new Set();
-  const sight = new IntersectionObserver(
-    (entries) => {
-      for (const { target, isIntersecting } of entries) {
-        if (isIntersecting) visible.add(target);
-        else visible.delete(target);
-      }
-      breathe();
-    },
-    { threshold: 0.4 },
-  );
-
-  /* The first dozen films in sight play, whatever the pointer or the focus is on first. */
-  function breathe() {
-    for (const video of visible) if (!video.isConnected) visible.delete(video);
-    const eager = (video) => (video.closest(".world")?.matches(":hover, :focus-within") ? 0 : 1);
-    const order = [...visible].sort((a, b) => eager(a) - eager(b));
-    order.forEach((video, place) => {
-      if (place < PLAYING) video.play().catch(() => {});
-      else video.pause();
-    });
-    for (const video of document.querySelectorAll(".world video")) if (!visible.has(video)) video.pause();
-  }
-
-  function living(source) {
-    const video = make("video", { muted: true, loop: true, playsinline: true, preload: "metadata", src: source });
-    video.muted = true;
-    video.disablePictureInPicture = true;
-    video.tabIndex = -1;
-    sight.observe(video);
-    return video;
-  }
-
-  document.addEventListener("visibilitychange", breathe);
-  document.addEventListener("pointerover", (event) => event.target.closest?.(".world") && breathe());
-
-  /* A film on a card that opens the world's details. */
-  function thumbnail(profile, item) {
-    return make(
-      "button.film",
-      { type: "button", "aria-label": say("details"), onclick: () => details(profile, item.rollout) },
-      living(film(profile, item.file)),
-    );
-  }
-
-  /* -- one world, large ---------------------------------------------------------------------------------------- */
-
-  async function details(profile, rollout) {
-    let world;
-    try {
-      world = await get(`api/world/${rollout}`);
-    } catch (error) {
-      return failed(error);
-    }
-    const rows = Object.entries(world.params).map(([name, value]) =>
-      make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, Number(value.toPrecision(4)).toLocaleString(lang))),
-    );
-    rows.push(make("tr", {}, make("th", { scope: "row" }, say("seed")), make("td", {}, world.seed)));
-    const box = make(
-      "dialog.details",
-      { "aria-label": say("details"), onclose: () => box.remove() },
-      make("div.world", {}, living(film(profile, world.file))),
-      make(
-        "div.facts",
-        {},
-        make("table", {}, make("tbody", {}, ...rows)),
-        make("div.row", {}, keep(world), copy(world), closer(() => box.close())),
-      ),
-    );
-    box.addEventListener("click", (event) => event.target === box && box.close());
-    document.querySelector(".gradio-container").append(box);
-    box.showModal();
-  }
-
-  const closer = (close) => make("button.quiet", { type: "button", onclick: close }, say("close"));
-
-  function keep(world, after = () => {}) {
-    const button = make("button.quiet.keep", {
-      type: "button",
-      onclick: async () => {
-        try {
-          const state = await post("api/save", { rollout: world.rollout });
-          kept(button, true);
-          toast(say("saved"));
-          after(state);
-        } catch (error) {
-          failed(error);
-        }
-      },
-    });
-    kept(button, Boolean(world.saved));
-    return button;
-  }
-
-  function kept(button, yes) {
-    button.textContent = `${yes ? "★" : "☆"} ${say(yes ? "saved" : "save")}`;
-    button.setAttribute("aria-pressed", yes);
-    button.disabled = yes;
-  }
-
-  function copy(world) {
-    const recipe = { params: world.params, seed: world.seed, rollout: world.rollout };
-    return make(
-      "button.quiet",
-      {
-        type: "button",
-        onclick: async () => {
-          await navigator.clipboard.writeText(JSON.stringify(recipe, null, 2)).then(() => toast(say("copied")), failed);
-        },
-      },
-      say("copy"),
-    );
-  }
-
   /* A choice of one among few; calls `change` with the value. */
   function segments(label, values, current, change) {
     const group = make("div.segments", { role: "radiogroup", "aria-label": label });
@@ -269,6 +152,6 @@ window.alife = (() => {
 
   return {
     lang, say, number, percent, decimal, translate, address, film, get, post, Refused, make, keyed, shown, whileShown,
-    toast, failed, living, thumbnail, details, keep, kept, copy, segments, empty,
+    toast, failed, segments, empty,
   };
 })();

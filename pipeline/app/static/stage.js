@@ -1,8 +1,5 @@
-/* The label stage. The next pairs wait here, decoded; an answer swaps at once and travels afterwards.
-
-   An answer is a key of its own in localStorage until the server has said that it is on disk: a closed tab, a
-   restarted server or a full disk cannot lose it, and its token keeps it from counting twice. */
-const { say, number, get, post, Refused, film, make, shown, whileShown, toast } = window.alife;
+/* The label stage. The next pairs wait here, decoded; an answer swaps at once and travels afterwards. */
+const { say, number, get, post, shown, whileShown, toast, Pair, Outbox } = window.alife;
 const stage = element.querySelector(".stage");
 const find = (selector) => stage.querySelector(selector);
 window.alife.translate(stage);
@@ -10,13 +7,11 @@ window.alife.translate(stage);
 const AHEAD = 3; /* pairs that wait, decoded */
 const GUARD_MS = 250; /* nobody has looked at a pair for less */
 const DRIFT_S = 0.15; /* between the two films, before they are set right */
-const KEY = "alife.answer.";
 
 let profile = "";
 let votes = 0;
 let current = null;
 let offline = false;
-let sending = false;
 let blocked = ""; /* why answers wait here */
 let activity = null;
 let wantsPause = false;
@@ -25,73 +20,8 @@ const screens = { left: find(".left .screen"), right: find(".right .screen") };
 
 /* -- pairs ------------------------------------------------------------------------------------------------------ */
 
-class Pair {
-  constructor(assignment) {
-    Object.assign(this, assignment);
-    this.videos = { left: this.load("left"), right: this.load("right") };
-    this.ready = Promise.all([this.videos.left.loaded, this.videos.right.loaded]).then(() => (this.isReady = true));
-    this.isReady = false;
-    this.replays = 0;
-  }
-
-  load(side) {
-    const video = make("video", { loop: true, playsinline: true, preload: "auto", "aria-hidden": "true" });
-    video.muted = true;
-    video.setAttribute("muted", "");
-    video.disablePictureInPicture = true;
-    video.loaded = new Promise((resolve, reject) => {
-      video.addEventListener("canplaythrough", resolve, { once: true });
-      video.addEventListener("error", () => reject(new Error("film")), { once: true });
-      setTimeout(() => reject(new Error("film")), 20000);
-    });
-    video.src = film(this.profile, this[side]);
-    screens[side].append(video);
-    return video;
-  }
-
-  get both() {
-    return [this.videos.left, this.videos.right];
-  }
-
-  show() {
-    this.since = performance.now();
-    for (const video of this.both) {
-      if (video.currentTime > 0) video.currentTime = 0;
-      video.classList.add("on");
-    }
-    this.play();
-  }
-
-  play() {
-    return Promise.all(this.both.map((video) => video.play())).catch(() => {}); /* a hidden page may not play */
-  }
-
-  pause() {
-    for (const video of this.both) video.pause();
-  }
-
-  rewind() {
-    for (const video of this.both) video.currentTime = 0;
-    this.play();
-  }
-
-  hide() {
-    this.pause();
-    for (const video of this.both) video.classList.remove("on");
-  }
-
-  release() {
-    for (const video of this.both) {
-      video.pause();
-      video.removeAttribute("src");
-      video.load();
-      video.remove();
-    }
-  }
-}
-
 function enqueue(assignment, first = false) {
-  const pair = new Pair({ ...assignment, profile });
+  const pair = new Pair({ ...assignment, profile }, screens);
   if (first) queue.unshift(pair);
   else queue.push(pair);
   pair.ready.then(advance, () => {
@@ -169,7 +99,7 @@ function meet(name) {
   } else {
     const kept = recall(); /* this page was loaded again */
     if (kept?.profile === name) {
-      const sent = new Set(unsent().map((vote) => vote.token));
+      const sent = new Set(outbox.waiting(name).map((each) => each.token));
       for (const assignment of kept.pairs) if (!sent.has(assignment.token)) enqueue(assignment);
     }
   }
@@ -188,13 +118,13 @@ function answer(choice) {
     replays: pair.replays,
     at: Date.now(),
   };
+  outbox.keep(given);
   current = null;
   pair.hide();
   flash(choice);
   advance();
   /* what the eye does not wait for */
   setTimeout(() => {
-    keepAnswer(given);
     votes += 1;
     count();
     pair.release();
@@ -202,63 +132,30 @@ function answer(choice) {
   });
 }
 
-const keepAnswer = (given) => localStorage.setItem(KEY + given.token.slice(-22), JSON.stringify(given));
-
-function unsent() {
-  const found = [];
-  for (let place = 0; place < localStorage.length; place++) {
-    const key = localStorage.key(place);
-    if (key.startsWith(KEY)) found.push({ key, ...JSON.parse(localStorage.getItem(key)) });
-  }
-  return found.sort((a, b) => a.at - b.at);
-}
-
-async function send() {
-  if (sending) return;
-  sending = true;
-  for (const given of unsent().filter((each) => each.profile === profile)) {
-    try {
-      const { token, answer, response_ms, replays } = given;
-      const receipt = await post("api/vote", { token, answer, response_ms, replays });
-      localStorage.removeItem(given.key);
-      back();
-      block("");
-      votes = receipt.votes + unsent().filter((each) => each.profile === profile).length;
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      if (error.status === 409 && (await elsewhere(given))) break;
-      if ([400, 403, 409, 422].includes(error.status)) {
-        localStorage.removeItem(given.key); /* it would be refused for ever */
-        toast(say("refused", { why: error.message }), true);
-        continue;
-      }
-      if (error.status === 0) lost();
-      block(say(error.status === 0 ? "waiting_offline" : error.status === 507 ? "waiting_disk" : "waiting_busy"));
-      setTimeout(send, error.status === 429 ? 1000 : 2000);
-      break;
-    }
-  }
-  sending = false;
-  count();
-}
-
-/* Whether the server runs another profile by now; the answer then waits until its own runs again. */
-async function elsewhere(given) {
-  const now = await get("api/activity").catch(() => null);
-  if (now) meet(now.profile);
-  return now && now.profile !== given.profile;
-}
+const outbox = new Outbox({
+  sent(receipt) {
+    back();
+    block("");
+    votes = receipt.votes + outbox.waiting(profile).length;
+    count();
+  },
+  refused: (why) => toast(say("refused", { why }), true),
+  waits: block,
+  lost,
+  runs: meet,
+});
+const send = () => outbox.send(profile);
 
 function block(why) {
   blocked = why;
-  const waiting = unsent().filter((each) => each.profile === profile).length;
+  const waiting = outbox.waiting(profile).length;
   if (why && waiting) notice(`${say("waiting", { n: waiting })}: ${why}`, true);
   else if (!why && find(".notice").dataset.bad) notice("");
 }
 
 async function undo() {
-  while (sending) await new Promise((resolve) => setTimeout(resolve, 20));
-  if (unsent().some((each) => each.profile === profile)) return toast(say("undo_waits"), true);
+  await outbox.settled();
+  if (outbox.waiting(profile).length) return toast(say("undo_waits"), true);
   try {
     const receipt = await post("api/undo");
     back();
@@ -468,13 +365,13 @@ whileShown(stage, 1500, async () => {
     back();
     live(now);
     meet(now.profile);
-    if (!unsent().length) votes = now.votes;
+    votes = now.votes + outbox.waiting(profile).length;
     count();
   } catch (error) {
     lost();
     throw error;
   }
-  if (unsent().length) send();
+  if (outbox.waiting(profile).length) send();
 });
 whileShown(stage, 700, async () => {
   if (!current) prepare();

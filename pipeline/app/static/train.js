@@ -109,7 +109,7 @@ function draw(card, { key, form, from, to, guide }, points) {
 
 /* -- events ------------------------------------------------------------------------------------------------------ */
 
-const clock = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(lang, { day: "numeric", month: "short" });
 
 function list(events) {
@@ -126,7 +126,7 @@ function list(events) {
 
 function sentence(event) {
   if (event.text !== undefined) return event.text;
-  const text = say(`event_${event.role}`, { n: event.labels, version: event.version, labels: event.labels });
+  const text = say(`event_${event.role}`, { n: event.labels, version: event.version });
   if (event.value === null) return text;
   const [word, form] = event.role === "rewardor" ? ["event_foresees", percent] : ["event_score", decimal];
   return `${text}: ${say(word, { value: form(event.value) })}`;
