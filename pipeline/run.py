@@ -36,7 +36,7 @@ def serve(root: Path, name: str, *, train: bool, port: int = 7860, host: str = "
     try:
         studio.start()
         print(f"Starting; the page will be at http://{host}:{port}", flush=True)
-        server.serve(studio, host=host, port=port)
+        server.serve(studio, host=host, port=port, tab=tab)
     finally:
         studio.close()
         cluster.stop()
