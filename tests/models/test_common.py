@@ -211,6 +211,7 @@ def test_odd_labels_break_nothing(embedding, reference, case, answer):
     assert reward.isfinite().all()
     assert reward.abs().max() < 50
     assert all(math.isfinite(value) for value in metrics.values())
+    assert all(value.isfinite().all() for value in rewardor.state().values())  # or no version could be committed
 
 
 def test_worlds_without_features_are_left_out(embedding, reference):
