@@ -141,14 +141,14 @@ class Agenda:
         rows = {rollout: row for row, rollout in enumerate(ids)}
         shut = self._hopeless if not filmed else self._hopeless | (rows.keys() - self._films.keys())
         eligible = (rollouts.status == "alive") & ~np.isin(rollouts.id.astype(str), list(shut))
-        reward = rewards(self._profile, rollouts.id) if versions[0] >= 0 else None
-        if reward is not None:
+        reward = rewards(self._profile, rollouts.id)  # (B, M)
+        if reward.shape[1]:
             eligible &= np.isfinite(reward).all(1)
         answered = zip(labels.left.tolist(), labels.right.tolist(), strict=True)
         chosen = select.choose(
             count,
             eligible=eligible,
-            reward=reward,
+            reward=reward if reward.shape[1] else None,
             answered=[(rows[a], rows[b]) for a, b in answered if a in rows and b in rows],
             pending=[tuple(rows[world] for world in pair) for pair in pending if pair <= rows.keys()],
             seed=secrets.randbits(63),

@@ -1,5 +1,6 @@
 """What the tabs of the page show, as plain data."""
 
+import json
 import math
 import threading
 import time
@@ -9,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from pipeline import checkpoint, plugins
+from pipeline import checkpoint, loop, plugins
 from pipeline import profile as profiles_
 from pipeline.app.scores import by_people, by_rewardor
 from pipeline.app.studio import Studio, World
@@ -82,7 +83,10 @@ def world(studio: Studio, rollout: str) -> dict[str, Any]:
     found = studio.worlds([rollout])
     if not found:
         raise ValueError("there is no film of such a world")
-    return _world(found[0]) | {"profile": studio.profile.name, "count": _counts(studio.profile).get(rollout, 0)}
+    profile, sim = studio.profile, studio.profile.config.sim
+    recipe = {"sim": sim.name, "options": sim.options, "seed": found[0].seed, "params": found[0].params}
+    saved = rollout in {each.rollout for each in profile.saved()}
+    return _world(found[0]) | {"profile": profile.name, "saved": saved, "recipe": json.dumps(recipe, indent=2)}
 
 
 def _counts(profile: Profile) -> dict[str, int]:
@@ -147,7 +151,7 @@ def browse(studio: Studio) -> dict[str, Any]:
     films = profile.films()
     files = dict(zip(films.rollout.tolist(), films.file.tolist(), strict=True))
     saved = [each | {"file": files[each["rollout"]]} for each in kept if each["rollout"] in files]
-    newest = checkpoint.newest(profile, "generator")
+    newest = loop.newest(profile, "generator")
     return {
         "profile": profile.name,
         "generator": newest.number if newest else -1,

@@ -1,6 +1,7 @@
 """The routes, over a small profile whose films are any bytes: nothing here looks into them."""
 
 import errno
+import json
 import re
 from pathlib import Path
 
@@ -248,6 +249,10 @@ def test_a_world_is_browsed_kept_and_downloaded(client: TestClient, studio: Stil
     assert (world["score"], world["seed"]) == (None, str(2**60 + 1))  # JavaScript's numbers would round it
     kept = client.post("/api/save", json={"rollout": world["rollout"]}, headers=OWN).json()["saved"]
     assert [each["rollout"] for each in kept] == [world["rollout"]]
+    details = client.get(f"/api/world/{world['rollout']}").json()
+    assert details["saved"] is True
+    assert json.loads(details["recipe"]) == {"sim": "lenia", "options": {}, "seed": 2**60 + 1, "params": {"mu": 0.15}}
+    assert client.get("/api/world/0123").status_code == 404
     film = client.get(f"/saved/first/{world['rollout']}.mp4")
     recipe = client.get(f"/saved/first/{world['rollout']}.json")
     assert film.content == studio.profile.film_bytes(world["file"])

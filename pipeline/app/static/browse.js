@@ -1,6 +1,6 @@
 /* Fresh worlds of the Generator, and those that somebody kept. */
 const {
-  say, get, post, address, decimal, make, keyed, whileShown, thumbnail, keep, kept, copy, segments, empty, failed, translate,
+  say, get, post, address, decimal, make, keyed, whileShown, thumbnail, keep, kept, segments, empty, failed, translate,
 } = window.alife;
 const root = element.querySelector(".browse");
 const COUNT = 12;

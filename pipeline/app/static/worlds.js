@@ -106,13 +106,12 @@
   }
 
   function copy(world) {
-    const recipe = { params: world.params, seed: world.seed, rollout: world.rollout };
     return make(
       "button.quiet",
       {
         type: "button",
         onclick: async () => {
-          await navigator.clipboard.writeText(JSON.stringify(recipe, null, 2)).then(() => toast(say("copied")), failed);
+          await navigator.clipboard.writeText(world.recipe).then(() => toast(say("copied")), failed);
         },
       },
       say("copy"),
