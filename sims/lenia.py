@@ -45,8 +45,8 @@ MEMORY = 24
 PATTERNS = 12
 """Patterns that a world can start from; what lies between two is a mixture of them."""
 
-CHANCE = 0.05
-"""Share of the start's variance that is left to the seed. Were it all, the same parameters would live or die by chance."""
+CHANCE = 0.003
+"""Share of the start's variance that is left to the seed. Were it all, parameters would live or die by chance."""
 
 LEVEL = 0.8
 """How dense the lumps of a start are."""

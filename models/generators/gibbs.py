@@ -4,7 +4,7 @@ What maximises the expected worth at a given divergence from the prior is p(θ) 
 uniform, so the divergence is the lack of entropy, and one knob trades surprise for worth. The archive holds points that
 the policy itself proposed earlier, more and more of them where the worth is high, so p is estimated on it.
 
-A world's worth is the square of the share of living worlds that it beats, and nothing if it died. Being bounded, it
+A world's worth is about the chance that it beats a living world of the prior, and nothing if it died. Being bounded, it
 cannot be had by a few outliers of the Rewardor, and it prefers what is good each time to what is splendid and mostly
 dies. Worth is noisy all the same: parameters live or die with the start. Taken at face value, the best of the archive
 are the luckiest, and die on the next seed. So worth is shrunk towards a regression on the parameters, in which worlds
@@ -28,8 +28,8 @@ OWN = 0.2
 ELITES, CHAINS = 0.45, 0.45
 """Shares of mutated elites and of chains in what is explored; the rest is prior."""
 
-CHAIN_KL = 4.0
-"""Divergence of the chains from the prior, in nats: they look for what the archive does not hold yet."""
+COOL = 4.0
+"""How much colder than the policy the chains are: only what the regression is sure of is worth a look beyond."""
 
 STEPS = (0.015, 0.05)
 """Standard deviations of small and large mutations."""
@@ -58,7 +58,7 @@ class Gibbs(Generator):
 
     version: ClassVar[int] = 1
 
-    def __init__(self, dim: int, *, seed: int = 0, kl: float = 3.0) -> None:
+    def __init__(self, dim: int, *, seed: int = 0, kl: float = 3.5) -> None:
         super().__init__(dim, seed=seed)
         self.kl = kl
         self._state: dict[str, Tensor] = {}
@@ -101,9 +101,7 @@ class Gibbs(Generator):
         weight, tau = temper(believed, 1 / behavior_density(archive.embedding[alive], WIDTH), self.kl)
         kept = weight.argsort(descending=True)[:KEPT]
         self._state = {"unit": archive.unit[alive][kept].contiguous(), "weight": weight[kept].contiguous()}
-        anywhere = surrogate(torch.rand(4096, self.dim, generator=draw))
-        _, hot = temper(anywhere, torch.ones(len(anywhere)), CHAIN_KL)
-        self._state["chains"] = climb(surrogate, self._parents(200, draw), hot, draw).contiguous()
+        self._state["chains"] = climb(surrogate, self._parents(200, draw), tau / COOL, draw).contiguous()
         return {"tau": tau, "expected_worth": float((weight * believed).sum())}
 
     def state(self) -> dict[str, Tensor]:
@@ -116,9 +114,11 @@ class Gibbs(Generator):
 
 
 def _worth(archive: Archive) -> Tensor:
-    """(B,) in [0, 1]: the squared share of living worlds that score less; 0 where not alive."""
+    """(B,) in [0, 1]: the normal distribution function of scores in standard deviations, 0 where not alive.
+
+    Scores are centered on the prior's living worlds.
+    """
     living = archive.score[archive.alive]
-    rank = living.argsort().argsort()
     worth = torch.zeros(len(archive.score))
-    worth[archive.alive] = ((rank + 0.5) / len(living)).square()
+    worth[archive.alive] = torch.special.ndtr(living / living.std(correction=0).clamp_min(1e-6))
     return worth

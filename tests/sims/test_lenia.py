@@ -137,8 +137,8 @@ def test_twice_the_cells_is_the_same_world():
     smooth = some_world(small, rule)
     smooth = torch.fft.irfft2(torch.fft.rfft2(smooth) * (torch.fft.fftfreq(64).abs()[:, None] < 0.1), s=(64, 64))
     zoomed = smooth.clamp(0, 1).repeat_interleave(2, 1).repeat_interleave(2, 2)
-    one = run(small, smooth.clamp(0, 1), rule, 10)
-    two = run(large, zoomed, rule_of(large, reach=24.0, sigma=0.03), 10)
+    one = run(small, smooth.clamp(0, 1), rule, 5)
+    two = run(large, zoomed, rule_of(large, reach=24.0, sigma=0.03), 5)
     assert two.sum() / one.sum() == pytest.approx(4, rel=0.03)
     assert (torch.nn.functional.avg_pool2d(two, 2) - one).abs().mean() < 0.02 * one.mean().clamp(min=0.1)
 
