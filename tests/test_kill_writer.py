@@ -68,7 +68,7 @@ def kill_writers(root: Path, turns: int, crowd: int) -> None:
             time.sleep(chance.uniform(0.0, 0.05))
             os.kill(writer, signal.SIGKILL)
             os.waitpid(writer, 0)
-            print("killed", flush=True)
+            tell("killed")
 
 
 def fork(root: Path, name: int) -> tuple[int, int]:
