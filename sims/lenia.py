@@ -24,7 +24,9 @@ from torch import Tensor
 
 from sims import Param, Params, Space, TorchSimulation
 from sims._color import paint
-from sims._torch import ALIVE, DEAD, EXPLODED, noise
+from sims._fourier import convolve, prepare
+from sims._starts import distance, lumps
+from sims._torch import ALIVE, DEAD, EXPLODED
 
 SPACE = Space(
     Param("mu", 0.12, 0.3, scale="log", doc="how crowded a cell likes it: higher makes denser, thicker bodies"),
@@ -41,12 +43,6 @@ SPACE = Space(
 
 MEMORY = 24
 """Steps after which the trail that colors a world has mostly faded."""
-
-PATTERNS = 12
-"""Patterns that a world can start from; what lies between two is a mixture of them."""
-
-CHANCE = 0.003
-"""Share of the start's variance that is left to the seed. Were it all, parameters would live or die by chance."""
 
 LEVEL = 0.8
 """How dense the lumps of a start are."""
@@ -77,14 +73,14 @@ class Lenia(TorchSimulation[State, Rule]):
     def rule(self, params: Params) -> Rule:
         """What `step` needs, prepared so that it needs little, and what `start` needs; numbers are (B, 1, 1).
 
-        `kernel` is the spectrum (B, H, W/2+1) of K / (3 sigma), so that x = U / (3 sigma) - `center` is where `bell`
+        `kernel` is the spectrum of K / (3 sigma), so that x = U / (3 sigma) - `center` is where `bell`
         looks: G = 2 bell(x) - 1, and G / T = `gain` bell(x) - `loss`.
         """
         number = {name: params[name][:, None, None] for name in params if name != "height"}
         reach = 3 * number["tolerance"] * number["mu"] ** 1.5  # Growth is -1 from three sigma on.
         kernel = kernels(params["radius"], params["rings"], params["height"], self.size)
-        return {  # The transform pair is scaled here, once, instead of after each inverse.
-            "kernel": torch.fft.rfft2(kernel, norm="forward") / reach,
+        return {
+            "kernel": prepare((kernel / reach)[:, None]),
             "center": number["mu"] / reach,
             "gain": 2 / number["time"],
             "loss": 1 / number["time"],
@@ -93,20 +89,18 @@ class Lenia(TorchSimulation[State, Rule]):
 
     def start(self, rule: Rule, seeds: Tensor) -> State:
         """`cells` and their `trail`, (B, H, W) in [0, 1]: lumps in a disc in the middle of an empty world."""
-        chance = noise(seeds, self.size, self.size).to(rule["grain"])
-        grains = (1 - CHANCE) ** 0.5 * _pattern(rule["pattern"], self.size) + CHANCE**0.5 * chance
-        lumps = _blur(grains, rule["grain"] * rule["radius"])
-        lumps = lumps / lumps.std((1, 2), keepdim=True)
+        at, grain = rule["pattern"].flatten(), (rule["grain"] * rule["radius"]).flatten()
+        hills = lumps(at, grain, seeds, self.size)
         water = torch.special.ndtri(1 - rule["cover"])  # What rises above it is alive.
-        middle = _distance(self.size).to(lumps) / self.size
+        middle = distance(self.size).to(hills) / self.size
         disc = (0.5 + 20 * (rule["patch"] - middle)).clamp(0, 1)
-        cells = disc * LEVEL * (lumps - water).clamp(0, 1)
+        cells = disc * LEVEL * (hills - water).clamp(0, 1)
         return {"cells": cells, "trail": cells}
 
     def step(self, state: State, rule: Rule) -> State:
         """The world 1/T units of time later."""
         before = state["cells"]
-        seen = torch.fft.irfft2(torch.fft.rfft2(before).mul_(rule["kernel"]), s=before.shape[1:], norm="forward")
+        seen = convolve(before[:, None], rule["kernel"])[:, 0]
         likes = bell(seen.sub_(rule["center"]))
         cells = torch.addcmul(before, likes, rule["gain"]).sub_(rule["loss"]).clamp_(0, 1)
         return {"cells": cells, "trail": state["trail"].lerp(cells, 1 / MEMORY)}
@@ -140,33 +134,9 @@ def kernels(radius: Tensor, rings: Tensor, height: Tensor, size: int) -> Tensor:
         size: Side of the world, in cells.
     """
     thickness = radius * (rings + 1) / 2 / rings
-    r = _distance(size).roll((size // 2, size // 2), (0, 1)).to(radius) / thickness[:, None, None]
+    r = distance(size).roll((size // 2, size // 2), (0, 1)).to(radius) / thickness[:, None, None]
     loudness = height * (rings[:, None] - torch.arange(3, device=rings.device)).clamp(0, 1)  # (B, 3)
     ring, q = r.long().clamp_(max=2), r % 1
     shell = loudness.gather(1, ring.flatten(1)).view_as(r) * (4 * q * (1 - q)) ** 4
     shell = shell * (r < rings[:, None, None])
     return shell / shell.sum((1, 2), keepdim=True)
-
-
-def _distance(size: int) -> Tensor:
-    """Distance (size, size) of each cell to the middle one, in cells."""
-    axis = torch.arange(size, dtype=torch.float64) - size // 2
-    return torch.hypot(axis[:, None], axis)
-
-
-def _pattern(at: Tensor, size: int) -> Tensor:
-    """Normal numbers (B, size, size) that change smoothly with `at` (B, 1, 1) in [0, 1]."""
-    fields = noise(torch.arange(PATTERNS), size, size).to(at)
-    place = at.flatten() * (PATTERNS - 1)
-    first = place.long().clamp_(max=PATTERNS - 2)
-    turn = (place - first)[:, None, None] * torch.pi / 2  # on a circle, so that the variance stays the same
-    return turn.cos() * fields[first] + turn.sin() * fields[first + 1]
-
-
-def _blur(field: Tensor, scale: Tensor) -> Tensor:
-    """Fields (B, H, W) blurred on the torus by a Gaussian of `scale` (B, 1, 1) cells."""
-    height, width = field.shape[1:]
-    down, along = torch.fft.fftfreq(height).to(field), torch.fft.rfftfreq(width).to(field)
-    exponent = -2 * (torch.pi * scale) ** 2 * (down[:, None] ** 2 + along**2)
-    gain = exponent.clamp_(min=-80).exp()  # exp is ten times slower where it underflows
-    return torch.fft.irfft2(torch.fft.rfft2(field) * gain, s=(height, width))
