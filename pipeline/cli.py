@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from pipeline.profile import Profile
+    from sims import Simulation
 
 ROLES: tuple[Literal["rewardor", "generator"], ...] = ("rewardor", "generator")
 ROOT = Path("profiles")
@@ -48,6 +49,11 @@ SetOption = Annotated[
     typer.Option(
         "--set", metavar="KEY=VALUE", help="One setting of profile.toml, such as rollouts.prior=600; repeatable."
     ),
+]
+SimArgument = Annotated[str, typer.Argument(metavar="SIM", help=f"A simulation: {PluginHelp}.")]
+SimSetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One of its options, such as size=64; repeatable."),
 ]
 HostOption = Annotated[str, typer.Option("--host", help="Address of the page.")]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the page.")]
@@ -261,22 +267,14 @@ def _say(value: Any) -> str:
 
 @app.command()
 def check(
-    sim: Annotated[str, typer.Argument(metavar="SIM", help=f"A simulation: {PluginHelp}.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One of its options, such as size=64; repeatable."),
-    ] = None,
+    sim: SimArgument,
+    settings: SimSetOption = None,
 ) -> None:
     """Check that a simulation keeps the contract.
 
     Among it: a world depends on its own parameters and seed alone, films show what happens, statuses tell the truth.
     """
-    from pipeline import config, plugins
-
-    chosen = config.Config()
-    for setting in [_part("sim", sim), *(f"sim.{setting}" for setting in settings or [])]:
-        chosen = config.set_value(chosen, setting)
-    loaded = plugins.load("sims", chosen.sim.name, chosen.sim.options)
+    loaded = _simulation(sim, settings)
     from sims import check_simulation
 
     print(f"Simulating some worlds of {sim}, again and again …", flush=True)
@@ -285,3 +283,46 @@ def check(
         print("\n".join(f"- {promise}" for promise in broken))
         raise typer.Exit(1)
     print("It keeps the contract of simulations.")
+
+
+def _simulation(sim: str, settings: list[str] | None) -> "Simulation":
+    from pipeline import config, plugins
+
+    chosen = config.Config()
+    for setting in [_part("sim", sim), *(f"sim.{setting}" for setting in settings or [])]:
+        chosen = config.set_value(chosen, setting)
+    loaded: Simulation = plugins.load("sims", chosen.sim.name, chosen.sim.options)
+    import torch
+
+    torch.set_num_threads(1)  # As simulators do: on a busy machine more threads wait for each other most of the time.
+    return loaded
+
+
+@app.command()
+def gallery(
+    sim: SimArgument,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many worlds.")] = 64,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Other numbers, other worlds.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")] = Path("gallery"),
+    alive: Annotated[bool, typer.Option("--alive", help="Leave out worlds that do not live.")] = False,
+    settings: SimSetOption = None,
+) -> None:
+    """Look at random worlds of a simulation: a contact sheet, and a film of those that live."""
+    loaded = _simulation(sim, settings)
+    from pipeline import gallery as work
+
+    name = Path(sim).stem if sim.endswith((".py", ".toml")) else sim.rpartition(":")[2]
+    picture, film = out / f"{name}.png", out / f"{name}.mp4"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with typer.progressbar(length=n, label=f"Simulating {n} worlds", file=sys.stderr) as bar:
+            worlds = work.look(loaded, n, seed, bar.update)
+        work.sheet(f"{name}: {n} random worlds, {worlds.shares()}", worlds, alive_only=alive).save(picture)
+        if worlds.alive:
+            filmed = min(work.TOGETHER, len(worlds.alive))
+            with typer.progressbar(length=filmed, label=f"Filming {filmed} that live", file=sys.stderr) as bar:
+                film.write_bytes(work.play(loaded, worlds, bar.update))
+    except OSError as error:
+        raise typer.BadParameter(f"nothing can be written to {out}: {error.strerror}") from None
+    print("\n".join([f"{name}: {worlds.shares()}", *worlds.causes(), f"Sheet: {picture}"]))
+    print(f"Film:  {film}" if worlds.alive else "Film:  none, since no world lives")

@@ -16,7 +16,7 @@ import pytest
 from pipeline import cli, plugins, run, shelf
 from pipeline.profile import Profile, listing
 
-VERBS = ("new", "list", "run", "label", "train", "browse", "status", "check")
+VERBS = ("new", "list", "run", "label", "train", "browse", "status", "check", "gallery")
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -25,6 +25,7 @@ HOMES = {
     "pyarrow": ("pipeline/parts.py",),
     "imageio": ("pipeline/film.py",),
     "imageio_ffmpeg": ("pipeline/film.py",),
+    "PIL": ("pipeline/gallery.py",),
     "typer": ("pipeline/cli.py",),
     "pickle": ("sims/_check.py",),  # to see that a simulation travels; what it reads is what it wrote
 }
