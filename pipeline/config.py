@@ -109,12 +109,23 @@ def set_value(config: Config, assignment: str) -> Config:
         if section in document:
             raise ConfigError(f"{section} is one value, without keys of its own")
         raise _unknown(section, tuple(document))
+    value = _toml_value(text.strip())
     if name == "name" and section in _KINDS:  # the options of another plug-in mean nothing to this one
-        document[section] = {}
-    (document[section] if dot else document)[name or section] = _toml_value(text.strip())
+        value, document[section] = _described(section, value)
+    (document[section] if dot else document)[name or section] = value
     changed = _validate(document)
     check(changed)
     return changed
+
+
+def _described(section: str, name: Any) -> tuple[Any, dict[str, Any]]:
+    """A plug-in's name and options. What a file describes is written into the profile, which outlives the file."""
+    if section != "sim" or not isinstance(name, str):
+        return name, {}
+    try:
+        return plugins.described(name)
+    except plugins.PluginError as error:
+        raise ConfigError(str(error)) from error
 
 
 def check(config: Config) -> None:
@@ -164,13 +175,17 @@ def _plugin(section: str, table: Any) -> dict[str, Any]:
     options = {key: value for key, value in table.items() if key != "name"}
     for key, value in options.items():
         if not _plain(value):
-            raise ConfigError(f"{section}.{key} is {value!r}: options are finite numbers, texts, true, false or lists")
+            raise ConfigError(
+                f"{section}.{key} is {value!r}: options are finite numbers, texts, true, false, lists or tables"
+            )
     return {"options": options} | {key: table[key] for key in ("name",) if key in table}
 
 
 def _plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_plain, value))
+    if isinstance(value, dict):
+        return all(map(_plain, value.values()))
     return isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from models import Rewardor
@@ -205,7 +206,19 @@ class Driver:
                 error=np.array(rolled.errors),
             )
         )
+        self._tell_failures(job, rolled)
         return ids
+
+    def _tell_failures(self, job: Job, rolled: Rolled) -> None:
+        failed = [row for row, status in enumerate(rolled.status) if status == "failed"]
+        if not failed:
+            return
+        row = failed[0]
+        params = self.sim.space.decode(torch.from_numpy(job.unit[row : row + 1]))
+        numbers = torch.cat([value.flatten() for value in params.values()]).tolist()
+        world = ", ".join(f"{name}={value:.4g}" for name, value in zip(self.sim.space.names, numbers, strict=True))
+        first = f"{self.profile.config.sim.name} with {world}, seed {job.seeds[row]}: {rolled.errors[row]}"
+        self.profile.event("failed", f"{len(failed)} of {len(rolled.status)} worlds failed; {first}")
 
     def _store_embeddings(self, ids: Sequence[str], rolled: Rolled) -> None:
         alive = np.array(rolled.status) == "alive"

@@ -1,6 +1,7 @@
 """Films that every browser plays: H.264 in mp4, made and read by the ffmpeg that comes with imageio-ffmpeg."""
 
 import contextlib
+import logging
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -9,8 +10,13 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 
+logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)  # it warns about every size that was asked for
+
 FRAMES, SIZE, FPS = 96, 256, 24
 """Four seconds, looped."""
+
+LONGEST = 3000
+"""Frames of a stranger's video that are read: half a gigabyte."""
 
 
 class FilmError(ValueError):
@@ -57,8 +63,25 @@ H264 = (
 )
 
 
-def decode(mp4: bytes) -> np.ndarray:
+def frames(data: bytes) -> np.ndarray:
+    """The frames of a stranger's video or pictures, reduced to at most SIZE pixels a side: decoded, HD fills gigabytes.
+
+    Raises:
+        FilmError: ffmpeg finds no video in it, or more than LONGEST frames.
+    """
+    side = f"scale='min({SIZE},iw)':'min({SIZE},ih)':force_original_aspect_ratio=decrease:flags=area"
+    found = decode(data, "-vf", side, "-frames:v", str(LONGEST + 1))
+    if len(found) > LONGEST:
+        raise FilmError(f"it has more than {LONGEST} frames")
+    return found
+
+
+def decode(mp4: bytes, *how: str) -> np.ndarray:
     """The frames (T, H, W, 3) uint8 of a video in any container and codec that ffmpeg reads.
+
+    Args:
+        mp4: The video; or pictures, one behind the other.
+        how: Further words for ffmpeg.
 
     Raises:
         FilmError: ffmpeg finds no video in it.
@@ -67,12 +90,14 @@ def decode(mp4: bytes) -> np.ndarray:
         file.write(mp4)
         file.flush()
         try:
-            reader = imageio_ffmpeg.read_frames(file.name, output_params=["-threads", "1"])
+            reader = imageio_ffmpeg.read_frames(file.name, output_params=["-threads", "1", *how])
             width, height = next(reader)["size"]
-            frames = [np.frombuffer(frame, np.uint8) for frame in reader]
+            rows = [np.frombuffer(frame, np.uint8) for frame in reader]
         except (OSError, RuntimeError, StopIteration) as error:
             raise FilmError(f"not a video: {error}") from error
-    return np.stack(frames).reshape(-1, height, width, 3)
+    if not rows:
+        raise FilmError("not a video: it has no frames")
+    return np.stack(rows).reshape(-1, height, width, 3)
 
 
 def _ffmpeg(arguments: list[str], data: bytes) -> None:

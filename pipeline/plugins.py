@@ -1,7 +1,7 @@
 """Finding plug-ins: the file name is the registry name.
 
 `sims/boids.py` makes "boids" a simulation, `ls sims/` is the catalogue. Code from outside the tree is named
-"package.module:Class" or by the path of its .py file.
+"package.module:Class" or by the path of its .py file; a program that simulates, by the .toml file that describes it.
 """
 
 import ast
@@ -13,6 +13,7 @@ import inspect
 import json
 import re
 import sys
+import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,6 +30,9 @@ _BASES: dict[str, tuple[str, str]] = {
     "rewardors": ("models._rewardor", "Rewardor"),
     "generators": ("models._generator", "Generator"),
 }
+_LENT = {"decode": ("pipeline.film", "frames")}
+"""What a plug-in gets if its constructor asks for it by this name: rooms that may not import it are handed it."""
+
 _TREE = Path(__file__).parent.parent
 
 
@@ -57,7 +61,7 @@ def check_name(kind: Kind, name: str) -> None:
     Raises:
         PluginError: With what there is, and what was probably meant.
     """
-    if ":" in name or name.endswith(".py") or name in names(kind):
+    if ":" in name or name.endswith(".py") or name in names(kind) or (kind == "sims" and name.endswith(".toml")):
         return
     raise PluginError(
         f'unknown {kind[:-1]} "{name}"{meant(name, names(kind))}; there are: {", ".join(names(kind))}'
@@ -70,19 +74,46 @@ def load(kind: Kind, name: str, options: Mapping[str, Any], **fixed: Any) -> Any
 
     Args:
         kind: Which catalogue.
-        name: In it, or "package.module:Class", or the path of a .py file with one class of this kind.
+        name: In it, or "package.module:Class", or the path of a .py file with one class of this kind; for a simulation
+            also the path of a .toml file, see `described`.
         options: Keyword arguments of the class that a person chose; lists become tuples where these are expected.
         fixed: Keyword arguments that are not for people to choose, such as `dim`.
 
     Raises:
         PluginError: Unknown name, unknown option, or a value that the class refuses.
     """
+    if kind == "sims":
+        name, described_ = described(name)
+        options = {**described_, **options}
     cls = find(kind, name)
+    fixed = _lent(cls) | fixed
     values = {key: _value(kind, name, cls, key, value, fixed) for key, value in options.items()}
     try:
         return cls(**fixed, **values)
     except (TypeError, ValueError) as error:
         raise PluginError(f'{kind[:-1]} "{name}" refuses its options: {error}') from error
+
+
+def described(name: str) -> tuple[str, dict[str, Any]]:
+    """A simulation's name, and the options that come with it: those in the .toml file that describes a program.
+
+    Raises:
+        PluginError: The file cannot be read.
+    """
+    if not name.endswith(".toml"):
+        return name, {}
+    from sims.external import described as options_of
+
+    try:
+        return "external", options_of(Path(name), tomllib.loads(Path(name).read_text()))
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else f"this is not TOML: {error}"
+        raise PluginError(f'sim "{name}" cannot be read: {cause}') from error
+
+
+def _lent(cls: type) -> dict[str, Any]:
+    asked = inspect.signature(cls).parameters
+    return {key: getattr(importlib.import_module(module), it) for key, (module, it) in _LENT.items() if key in asked}
 
 
 def find(kind: Kind, name: str) -> type:
@@ -102,7 +133,7 @@ def find(kind: Kind, name: str) -> type:
     return _only_class(kind, _module(kind, name, f"{_PACKAGES[kind]}.{name}"), name)
 
 
-def options(kind: Kind, name: str, fixed: Iterable[str] = ("dim", "seed")) -> dict[str, Any]:
+def options(kind: Kind, name: str, fixed: Iterable[str] = ("dim", "seed", *_LENT)) -> dict[str, Any]:
     """The options of a plug-in that people may choose, with their defaults (`inspect.Parameter.empty` if none)."""
     parameters = inspect.signature(find(kind, name)).parameters.values()
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -17,6 +17,8 @@ from sims import STATUSES, Plan, Rollouts, Simulation
 Ask: TypeAlias = Mapping[str, Callable[[Tensor], Tensor]]
 """Questions by name, each from clips (B, T, H, W, 3) uint8 to numbers (B, k)."""
 
+HERE = torch.device("cpu")
+
 CLIPS, FILMS, ASKED = 128, 4, 32
 """Worlds simulated at a time without and with films, and asked about at a time: 50, 80 and 50 MB of frames."""
 
@@ -55,7 +57,7 @@ class Roll(Protocol):
 
 
 def roll_here(sim: Simulation) -> Roll:
-    """Roll out in this process. A world that makes the simulation raise fails alone, the others go on."""
+    """Roll out in this process. A world that makes the simulation raise or return nonsense fails alone."""
     return partial(_roll_all, sim)
 
 
@@ -81,13 +83,22 @@ def _roll(sim: Simulation, unit: np.ndarray, seeds: np.ndarray, ask: Ask, plan: 
 
 
 def _refuse_nonsense(made: Rollouts, n: int, plan: Plan) -> None:
-    expected = {"status": (n,), "clip": (n, plan.clip_frames, plan.clip_size, plan.clip_size, 3)}
+    frames = 1 if isinstance(made.clip, Tensor) and made.clip.shape[1:2] == (1,) else plan.clip_frames
+    expected = {"status": (n,), "clip": (n, frames, plan.clip_size, plan.clip_size, 3)}
     if plan.film_frames:
         expected["film"] = (n, plan.film_frames, plan.film_size, plan.film_size, 3)
     for name, shape in expected.items():
-        got = getattr(made, name)
-        if got is None or tuple(got.shape) != shape:
-            raise ValueError(f"{name} has shape {got if got is None else tuple(got.shape)}, expected {shape}")
+        got, dtype = getattr(made, name), torch.int64 if name == "status" else torch.uint8
+        if not isinstance(got, Tensor):
+            raise ValueError(f"{name} is {type(got).__name__}, expected a tensor {shape}")
+        if tuple(got.shape) != shape or got.dtype != dtype:
+            raise ValueError(f"{name} is {got.dtype} {tuple(got.shape)}, expected {dtype} {shape}")
+        if got.device != HERE:
+            raise ValueError(f"{name} is on {got.device}, expected {HERE}, where its parameters are")
+    if not bool(((made.status >= 0) & (made.status < len(STATUSES))).all()):
+        raise ValueError(f"status is {made.status.tolist()}, expected indices into {STATUSES}")
+    if len(made.errors) not in (0, n):
+        raise ValueError(f"errors are {len(made.errors)}, expected {n}, one per world")
 
 
 def _answer(made: Rollouts, ask: Ask) -> Rolled:
@@ -101,8 +112,9 @@ def _answer(made: Rollouts, ask: Ask) -> Rolled:
             answers[name][alive] = values.float().cpu().numpy()
     films: list[Film | None] = [None] * len(status)
     if made.film is not None:
-        films = [encoded(made.film[row].cpu().numpy()) if one == "alive" else None for row, one in enumerate(status)]
-    return Rolled(status, [source(clip.cpu().numpy()) for clip in made.clip], answers, films, [""] * len(status))
+        films = [encoded(made.film[row].numpy()) if one == "alive" else None for row, one in enumerate(status)]
+    sources = ["" if one == "failed" else source(clip.numpy()) for clip, one in zip(made.clip, status, strict=True)]
+    return Rolled(status, sources, answers, films, list(made.errors) or [""] * len(status))
 
 
 def source(clip: np.ndarray) -> str:

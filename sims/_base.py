@@ -35,13 +35,16 @@ class Rollouts:
 
     Attributes:
         status: (B,) int64, indices into `STATUSES`.
-        clip: (B, T, h, w, 3) uint8; black from the frame on where a dead world was no longer simulated.
+        clip: (B, T, h, w, 3) uint8; black from the frame on where a dead world was no longer simulated. A family of
+            pictures that never move has T = 1 instead of what the plan asks for.
         film: (B, T, H, W, 3) uint8, or None where the plan asked for none.
+        errors: B causes of failure, "" where there is none; () where nothing failed.
     """
 
     status: Tensor
     clip: Tensor
     film: Tensor | None
+    errors: tuple[str, ...] = ()
 
 
 class Simulation(ABC):

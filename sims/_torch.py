@@ -62,7 +62,8 @@ class TorchSimulation(Simulation, Generic[State, Rule]):
     def status(self, state: State, rule: Rule) -> Tensor:
         """Indices into `STATUSES`, (B,) int64, asked at checkpoints and at the end.
 
-        By default every world lives; the driver then judges its clip: one flat picture is dead, no change is frozen.
+        By default every world lives. The driver then judges what is called alive: numbers that are not finite are an
+        explosion, one flat picture is dead, no change is frozen.
         """
         del rule
         leaf = _leaves(state)[0]
@@ -138,7 +139,8 @@ class _Take:
             if now > first or now == 0:
                 self._shoot(rows, state, now)
         _put(self.state, rows, state)
-        self.verdict[rows] = self.sim.status(state, rule)[: len(rows)]
+        verdict = self.sim.status(state, rule)
+        self.verdict[rows] = torch.where((verdict == ALIVE) & ~_finite(state), EXPLODED, verdict)[: len(rows)]
 
     def _shoot(self, rows: Tensor, state: Tree, now: int) -> None:
         for frame in self.clip_times.get(now, ()):
@@ -155,8 +157,8 @@ class _Take:
         if not len(rows) or len(shot) < recent:
             return
         tail = self.clip[rows[:, None], torch.tensor(shot[-recent:])].float()  # (B, recent, h, w, 3)
-        flat = tail[:, -1].flatten(1, 2).std(1).amax(1) < FLAT
-        still = tail.diff(dim=1).abs().flatten(2).mean(2).amax(1) <= (STILL if now == self.sim.steps else 0)
+        flat = contrast(tail[:, -1]) < FLAT
+        still = change(tail) <= (STILL if now == self.sim.steps else 0)
         self.verdict[rows[still]] = FROZEN
         self.verdict[rows[flat]] = DEAD
         self._hold(rows[still], now)
@@ -167,6 +169,16 @@ class _Take:
             shot = [frame for time, frames in times.items() if time <= now for frame in frames]
             if film is not None:
                 film[rows, shot[-1] + 1 :] = film[rows, shot[-1], None]
+
+
+def contrast(frames: Tensor) -> Tensor:
+    """Standard deviation over the pixels of frames (B, h, w, 3) float, in the color in which it is largest: (B,)."""
+    return frames.flatten(1, 2).std(1).amax(1)
+
+
+def change(films: Tensor) -> Tensor:
+    """Mean change between two neighboring frames of films (B, T, h, w, 3) float, where it is largest: (B,)."""
+    return films.diff(dim=1).abs().flatten(2).mean(2).amax(1)
 
 
 def noise(seeds: Tensor, *shape: int) -> Tensor:
@@ -197,6 +209,11 @@ def _spans(steps: int) -> Iterator[tuple[int, int]]:
 
 def _leaves(tree: Tree) -> list[Tensor]:
     return list(tree.values()) if isinstance(tree, dict) else [tree]
+
+
+def _finite(tree: Tree) -> Tensor:
+    """Whether all numbers of each row are finite, (B,)."""
+    return torch.stack([leaf.isfinite().reshape(len(leaf), -1).all(1) for leaf in _leaves(tree)]).all(0)
 
 
 def _pick(tree: AnyTree, rows: Tensor | slice) -> AnyTree:
