@@ -1,14 +1,11 @@
-"""Forces between all pairs of particles on a torus: compiled for the CPU, dense in torch elsewhere."""
+"""Forces between pairs of particles on a torus: compiled for the CPU, dense in torch elsewhere."""
 
-from typing import Any
-
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
-ZERO, HALF, ONE, TINY = (np.float32(value) for value in (0, 0.5, 1, 1e-18))
-"""Compiled code needs its numbers in single precision. TINY keeps the direction between coinciding particles finite."""
+from sims._cells import ONE, TINY, TWO, ZERO, arrange, cells, gather, room
+from sims._compile import compiled
 
 
 def pull(place: Tensor, attraction: Tensor, reach: Tensor, core: Tensor) -> Tensor:
@@ -25,8 +22,8 @@ def pull(place: Tensor, attraction: Tensor, reach: Tensor, core: Tensor) -> Tens
     """
     if place.device.type != "cpu" or place.dtype != torch.float32:
         return dense(place, attraction, reach, core)
-    total = torch.zeros(place.shape)
-    _all_pairs(*(one.contiguous().numpy() for one in (place, attraction, reach, core)), total.numpy())
+    total = torch.empty(place.shape)
+    _near_pairs(*(one.contiguous().numpy() for one in (place, attraction, reach, core)), total.numpy())
     return total
 
 
@@ -48,55 +45,47 @@ def kinds(n: int, count: int, device: torch.device | str = "cpu") -> Tensor:
     return torch.arange(n, device=device) // -(-n // count)
 
 
-def _compile(function: Any) -> Any:
-    """Compiled on first use, and kept on disk for the next process where there is a folder to keep it in."""
-    # Division by zero is left to IEEE 754: a check for it would keep the loop from becoming vector instructions.
-    options = {"fastmath": True, "error_model": "numpy", "nogil": True}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # Neither the installation nor the home folder can be written.
-        return numba.njit(**options)(function)
+@compiled
+def _one_particle(y, x, near, mine, core):  # type: ignore[no-untyped-def]
+    """The force on a particle at a place from those near it, to which it is drawn as in `mine`.
 
-
-@_compile
-def _one_particle(x, y, other_x, other_y, mine, theirs, reach, core, other_ax, other_ay):  # type: ignore[no-untyped-def]
-    """The force on a particle; the force that it exerts on others is added to theirs. No branches, see `_compile`."""
-    per_reach, per_core = ONE / reach, ONE / core
-    peak, slope = ONE + core, ONE / (ONE - core)
-    ax, ay = ZERO, ZERO
-    for j in range(other_x.size):
-        dx, dy = other_x[j] - x, other_y[j] - y
-        dx -= np.floor(dx + HALF)
-        dy -= np.floor(dy + HALF)
-        square = dx * dx + dy * dy + TINY
+    No branches, see `compiled`: the tent is the lower one of two lines.
+    """
+    per_core, slope, offset = ONE / core, TWO / (ONE - core), (ONE + core) / (ONE - core)
+    ys, xs = near[0], near[1]
+    force_y, force_x = ZERO, ZERO
+    for j in range(mine.size):
+        dy, dx = ys[j] - y, xs[j] - x
+        square = dy * dy + dx * dx + TINY
         nearer = ONE / np.sqrt(square)
-        rho = square * nearer * per_reach
-        tent = max(ZERO, ONE - abs(rho + rho - peak) * slope) * nearer
-        push = min(ZERO, rho * per_core - ONE) * nearer
-        ax += (push + mine[j] * tent) * dx
-        ay += (push + mine[j] * tent) * dy
-        other_ax[j] -= (push + theirs[j] * tent) * dx
-        other_ay[j] -= (push + theirs[j] * tent) * dy
-    return ax, ay
+        rho = square * nearer
+        tent = max(ZERO, min(slope * rho + (ONE - offset), (ONE + offset) - slope * rho))
+        force = (min(ZERO, per_core * rho - ONE) + mine[j] * tent) * nearer
+        force_y += force * dy
+        force_x += force * dx
+    return force_y, force_x
 
 
-@_compile
-def _all_pairs(place, attraction, reach, core, total):  # type: ignore[no-untyped-def]
-    """`pull` for float32, into `total`, which starts at zero."""
+@compiled
+def _near_pairs(place, attraction, reach, core, total):  # type: ignore[no-untyped-def]
+    """`pull` for float32, into `total`."""
     n, count = place.shape[2], attraction.shape[1]
     block = (n + count - 1) // count
-    mine = np.empty((count, n), np.float32)  # How each kind is drawn to particle j,
-    theirs = np.empty((count, n), np.float32)  # and particle j to each kind.
+    numbers = np.empty((2 + count, n), np.float32)  # Places, and how each kind is drawn to a particle.
+    sorted_, order, first, near = room(n, 2 + count)
     for b in range(len(place)):
-        for kind in range(count):
-            for j in range(n):
-                mine[kind, j] = attraction[b, kind, j // block]
-                theirs[kind, j] = attraction[b, j // block, kind]
-        x, y, ax, ay = place[b, 0], place[b, 1], total[b, 0], total[b, 1]
+        side = cells(n, reach[b])
         for i in range(n):
-            kind, k = i // block, i + 1
-            sum_x, sum_y = _one_particle(
-                x[i], y[i], x[k:], y[k:], mine[kind, k:], theirs[kind, k:], reach[b], core[b], ax[k:], ay[k:]
-            )
-            ax[i] += sum_x
-            ay[i] += sum_y
+            numbers[0, i], numbers[1, i] = place[b, 0, i] / reach[b], place[b, 1, i] / reach[b]
+            for kind in range(count):
+                numbers[2 + kind, i] = attraction[b, kind, i // block]
+        arrange(numbers, side, reach[b], sorted_, order, first)
+        for cell in range(side * side):
+            row, column = cell // side, cell % side
+            here = row * (side + 2) + column + 1
+            if first[here] < first[here + 1]:
+                size = gather(sorted_, side, reach[b], row, column, first, near)
+            for at in range(first[here], first[here + 1]):
+                i = order[at]
+                mine = near[2 + i // block, :size]
+                total[b, 0, i], total[b, 1, i] = _one_particle(sorted_[0, at], sorted_[1, at], near, mine, core[b])

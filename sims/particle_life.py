@@ -34,6 +34,9 @@ SPACE = Space(
 
 DT = 0.02
 
+PAIRS = 1 << 25
+"""Pairs of particles that are worked on at once where there is no compiled loop: a gigabyte or two."""
+
 State: TypeAlias = dict[str, Tensor]
 Rule: TypeAlias = dict[str, Tensor]
 
@@ -47,7 +50,7 @@ class ParticleLife(TorchSimulation[State, Rule]):
         steps: Steps in a rollout.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     particles: int = 300
     steps: int = 400
@@ -84,8 +87,8 @@ class ParticleLife(TorchSimulation[State, Rule]):
         return discs(state["place"], KINDS, size)
 
     def width(self, device: torch.device) -> int:
-        """Eight rows on a CPU: the forces work row by row, so that more would only make a single film wait."""
-        return 8 if device.type == "cpu" else super().width(device)
+        """Eight rows on a CPU, as forces work row by row and more would make a film wait; else what memory allows."""
+        return 8 if device.type == "cpu" else max(1, min(super().width(device), PAIRS // self.particles**2))
 
     def status(self, state: State, rule: Rule) -> Tensor:
         """Exploded when particles jump half a reach per step: then the picture shows the step size, not the world."""

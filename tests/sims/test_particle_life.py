@@ -145,7 +145,18 @@ def test_brightness_does_not_depend_on_where_in_a_pixel_a_particle_is():
 @pytest.mark.slow
 @pytest.mark.parametrize("home", [True, False], ids=["home", "nowhere"])
 def test_the_compiler_works_from_a_folder_that_cannot_be_written(tmp_path, home):
-    for name in ("__init__", "_base", "_space", "_torch", "_check", "_color", "_discs", "_pairs", "particle_life"):
+    for name in (
+        "__init__",
+        "_base",
+        "_space",
+        "_torch",
+        "_check",
+        "_color",
+        "_discs",
+        "_cells",
+        "_pairs",
+        "particle_life",
+    ):
         target = tmp_path / "sims" / f"{name}.py"
         target.parent.mkdir(exist_ok=True)
         target.write_text((ROOT / "sims" / f"{name}.py").read_text())
