@@ -1,11 +1,20 @@
 """Lenia: a continuous cellular automaton [1].
 
-    U = K * A                                                what each cell sees (* : convolution on the torus)
-    G = 2 max(0, 1 - (U - mu)^2 / (9 sigma^2))^4 - 1         how it answers, in [-1, 1]
-    A <- clip(A + G / T, 0, 1)
+    U = K * A                                what each cell sees (* : convolution on the torus)
+    A <- clip(A + G(U) / T, 0, 1)            how it answers, T times per unit of time
 
-The kernel K has up to three rings: at distance r from its center, in units of a ring's thickness, ring floor(r) speaks
-with its height times (4 q (1 - q))^4, where q = r mod 1. K sums to 1.
+The kernel K has up to five rings: at distance r from its center, in units of a ring's thickness, ring floor(r) speaks
+with its height times core(q), where q = r mod 1. The last ring ends at distance R, and K sums to 1. The growth G is 1
+where U = mu, -1 far from it, and sigma is how far is far:
+
+    core                                     growth, with d = (U - mu) / sigma
+    polynomial   (4 q (1 - q))^4             polynomial   2 max(0, 1 - d^2 / 9)^4 - 1
+    exponential  exp(4 - 1 / (q (1 - q)))    gaussian     2 exp(-d^2 / 2) - 1
+    step         1 for 1/4 <= q <= 3/4       step         1 for |d| <= 1, else -1
+    life         step, and 1/2 for q < 1/4
+
+Nearly all known creatures live with polynomials. The core "life" with the growth "step", R = 2, T = 1, mu = 0.35 and
+sigma = 0.07 is Conway's Game of Life.
 
 Known creatures lie on a ridge, sigma = 0.25 mu^1.5: below it everything dies, above it everything is covered by spots
 and stripes. So the tolerance sigma / mu^1.5 is what is drawn, and the prior lies around the ridge. How a world starts
@@ -13,12 +22,14 @@ decides as much as its rule about what lives, so that is drawn, too.
 
 [1] B. W.-C. Chan. Lenia: Biology of Artificial Life. Complex Systems 28(3), 2019.
 
-Shapes: B rollouts, H W cells.
+Shapes: B rollouts, H W cells, N rings.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,18 +39,18 @@ from sims._fourier import convolve, prepare
 from sims._starts import distance, lumps
 from sims._torch import ALIVE, DEAD, EXPLODED
 
-SPACE = Space(
+LIKES = (
     Param("mu", 0.12, 0.3, scale="log", doc="how crowded a cell likes it: higher makes denser, thicker bodies"),
     Param("tolerance", 0.17, 0.28, scale="log", doc="sigma / mu^1.5: low is fragile and crisp, high fills the world"),
     Param("time", 8, 25, scale="log", unit="steps", doc="T, steps per unit of time: higher is slower and smoother"),
-    Param("radius", 8, 13, scale="log", unit="cells", doc="R of a kernel with one ring: the size of a creature"),
-    Param("rings", 1, 3, doc="number of rings, the last one fading in: more make richer textures"),
-    Param("height", 0.05, 1, shape=(3,), doc="heights of the rings, inner to outer: what a body is made of"),
+)
+BEGINS = (
     Param("patch", 0.2, 0.6, unit="worlds", doc="radius of the patch that is alive at the start"),
     Param("cover", 0.3, 0.75, doc="share of the patch that is alive: high starts with more"),
     Param("pattern", 0, 1, doc="which lumps: near values start alike, far ones have nothing in common"),
     Param("grain", 0.15, 0.5, scale="log", doc="size of its lumps, in radii: high starts as few big blobs"),
 )
+"""How a cell answers, and how a world starts; what it sees is in `_sees`."""
 
 MEMORY = 24
 """Steps after which the trail that colors a world has mostly faded."""
@@ -47,6 +58,8 @@ MEMORY = 24
 LEVEL = 0.8
 """How dense the lumps of a start are."""
 
+Core: TypeAlias = Literal["polynomial", "exponential", "step", "life"]
+Growth: TypeAlias = Literal["polynomial", "gaussian", "step"]
 State: TypeAlias = dict[str, Tensor]
 Rule: TypeAlias = dict[str, Tensor]
 
@@ -58,33 +71,61 @@ class Lenia(TorchSimulation[State, Rule]):
     Attributes:
         size: Side of the world, in cells.
         steps: Steps in a rollout.
+        rings: The most rings that a kernel of the space has; `law` takes any number.
+        core: What a ring is like across.
+        growth: How a cell answers.
     """
 
     version: ClassVar[int] = 1
 
     size: int = 64
     steps: int = 400
+    rings: Literal[1, 2, 3, 4, 5] = 3
+    core: Core = "polynomial"
+    growth: Growth = "polynomial"
 
     @property
     def space(self) -> Space:
-        """12 parameters: what a cell likes, how it sees, and how the world starts."""
-        return SPACE
+        """What a cell likes, how it sees, and how the world starts: 9 parameters, and a height for each ring.
+
+        The height of a single ring means nothing: a space of one ring has 8 parameters.
+        """
+        return Space(*LIKES, *_sees(self.size, self.rings), *BEGINS)
 
     def rule(self, params: Params) -> Rule:
-        """What `step` needs, prepared so that it needs little, and what `start` needs; numbers are (B, 1, 1).
+        """What `step` needs, see `law`, and what `start` needs, (B, 1, 1)."""
+        rings = params.get("rings", torch.ones_like(params["mu"]))
+        law = self.law(
+            mu=params["mu"],
+            sigma=params["tolerance"] * params["mu"] ** 1.5,
+            time=params["time"],
+            reach=params["radius"] * (rings + 1) / 2,  # Each further ring reaches half a radius further.
+            rings=rings,
+            height=params.get("height", rings[:, None]),
+        )
+        return law | {name: _number(params[name]) for name in ("radius", "patch", "cover", "pattern", "grain")}
 
-        `kernel` is the spectrum of K / (3 sigma), so that x = U / (3 sigma) - `center` is where `bell`
-        looks: G = 2 bell(x) - 1, and G / T = `gain` bell(x) - `loss`.
+    def law(self, *, mu: Tensor, sigma: Tensor, time: Tensor, reach: Tensor, rings: Tensor, height: Tensor) -> Rule:
+        """What `step` needs, from the numbers that the literature gives for a creature, prepared to need little.
+
+        `kernel` is the spectrum of K / (3 sigma), so that x = U / (3 sigma) - `center` is where the bells of `BELLS`
+        look: G = 2 bell(x) - 1, and G / T = `gain` bell(x) - `loss`; these numbers are (B, 1, 1).
+
+        Args:
+            mu: (B,), what a cell likes best to see.
+            sigma: (B,), and how much else it likes.
+            time: (B,), T, steps per unit of time.
+            reach: (B,), R, where the last ring ends, in cells.
+            rings: (B,), how many there are; the part after the point is how loud the last one already is.
+            height: (B, N), inner to outer. Those after the last ring mean nothing.
         """
-        number = {name: params[name][:, None, None] for name in params if name != "height"}
-        reach = 3 * number["tolerance"] * number["mu"] ** 1.5  # Growth is -1 from three sigma on.
-        kernel = kernels(params["radius"], params["rings"], params["height"], self.size)
+        width = _number(3 * sigma)  # Polynomial growth is -1 from three sigma on.
+        kernel = kernels(reach, rings, height, self.size, self.core)
         return {
-            "kernel": prepare((kernel / reach)[:, None]),
-            "center": number["mu"] / reach,
-            "gain": 2 / number["time"],
-            "loss": 1 / number["time"],
-            **{name: number[name] for name in ("radius", "patch", "cover", "pattern", "grain")},
+            "kernel": prepare((kernel / width)[:, None]),
+            "center": _number(mu) / width,
+            "gain": _number(2 / time),
+            "loss": _number(1 / time),
         }
 
     def start(self, rule: Rule, seeds: Tensor) -> State:
@@ -99,11 +140,7 @@ class Lenia(TorchSimulation[State, Rule]):
 
     def step(self, state: State, rule: Rule) -> State:
         """The world 1/T units of time later."""
-        before = state["cells"]
-        seen = convolve(before[:, None], rule["kernel"])[:, 0]
-        likes = bell(seen.sub_(rule["center"]))
-        cells = torch.addcmul(before, likes, rule["gain"]).sub_(rule["loss"]).clamp_(0, 1)
-        return {"cells": cells, "trail": state["trail"].lerp(cells, 1 / MEMORY)}
+        return grow(state, convolve(state["cells"][:, None], rule["kernel"])[:, 0], rule, self.growth)
 
     def draw(self, state: State, size: int) -> Tensor:
         """Frames of the world, (B, size, size, 3) uint8, in fixed colors."""
@@ -119,24 +156,76 @@ class Lenia(TorchSimulation[State, Rule]):
         return verdict
 
 
-def bell(x: Tensor) -> Tensor:
-    """max(0, 1 - x^2)^4: 1 at 0, and 0 from 1 on. In place, for speed: `x` is overwritten."""
+def grow(state: State, seen: Tensor, rule: Rule, growth: Growth) -> State:
+    """The state after cells have answered to what they have `seen` (B, H, W), which is overwritten."""
+    before, trail, seen = state["cells"], state["trail"], seen.contiguous()
+    if growth == "polynomial" and seen.device.type == "cpu" and seen.dtype == torch.float32:
+        from sims import _lenia  # The compiler is loaded by those who need it.
+
+        faded = torch.empty_like(seen)
+        fields = [one.contiguous().numpy() for one in (before, trail, seen)]
+        numbers = [rule[name].flatten().numpy() for name in ("center", "gain", "loss")]
+        _lenia.grow(*fields, *numbers, np.float32(1 / MEMORY), faded.numpy())
+        return {"cells": seen, "trail": faded}
+    likes = BELLS[growth](seen.sub_(rule["center"]))
+    cells = torch.addcmul(before, likes, rule["gain"]).sub_(rule["loss"]).clamp_(0, 1)
+    return {"cells": cells, "trail": trail.lerp(cells, 1 / MEMORY)}
+
+
+def _bell(x: Tensor) -> Tensor:
     return x.square_().sub_(1).clamp_(max=0).square_().square_()
 
 
-def kernels(radius: Tensor, rings: Tensor, height: Tensor, size: int) -> Tensor:
-    """Kernels (B, size, size) that sum to 1, centered on cell (0, 0).
+def _gauss(x: Tensor) -> Tensor:
+    return x.square_().mul_(-4.5).clamp_(min=-80).exp_()  # exp is ten times slower where it underflows
 
-    Args:
-        radius: (B,), R of a kernel with one ring, in cells; each further ring reaches half a radius further.
-        rings: (B,) from 1 to 3. The part after the point is how loud the last ring already is.
-        height: (B, 3), inner to outer.
-        size: Side of the world, in cells.
-    """
-    thickness = radius * (rings + 1) / 2 / rings
-    r = distance(size).roll((size // 2, size // 2), (0, 1)).to(radius) / thickness[:, None, None]
-    loudness = height * (rings[:, None] - torch.arange(3, device=rings.device)).clamp(0, 1)  # (B, 3)
-    ring, q = r.long().clamp_(max=2), r % 1
-    shell = loudness.gather(1, ring.flatten(1)).view_as(r) * (4 * q * (1 - q)) ** 4
+
+def _box(x: Tensor) -> Tensor:
+    return (x.abs_() <= 1 / 3).to(x)
+
+
+BELLS: dict[Growth, Callable[[Tensor], Tensor]] = {"polynomial": _bell, "gaussian": _gauss, "step": _box}
+"""Growth as bells from 0 to 1, of the distance to mu in units of 3 sigma. For speed they overwrite what they get."""
+
+
+def kernels(reach: Tensor, rings: Tensor, height: Tensor, size: int, core: Core = "polynomial") -> Tensor:
+    """Kernels (B, size, size) that sum to 1, centered on cell (0, 0); for the arguments see `Lenia.law`."""
+    thickness = reach / rings
+    r = distance(size).roll((-(size // 2), -(size // 2)), (0, 1)).to(reach) / thickness[:, None, None]
+    count = height.shape[1]
+    loudness = height * (rings[:, None] - torch.arange(count, device=rings.device)).clamp(0, 1)  # (B, N)
+    shell = loudness.gather(1, r.long().clamp_(max=count - 1).flatten(1)).view_as(r) * CORES[core](r % 1)
     shell = shell * (r < rings[:, None, None])
     return shell / shell.sum((1, 2), keepdim=True)
+
+
+def _plateau(q: Tensor) -> Tensor:
+    return ((q >= 0.25) & (q <= 0.75)).to(q)
+
+
+CORES: dict[Core, Callable[[Tensor], Tensor]] = {
+    "polynomial": lambda q: (4 * q * (1 - q)) ** 4,
+    "exponential": lambda q: (4 - 1 / (q * (1 - q))).exp(),
+    "step": _plateau,
+    "life": lambda q: _plateau(q) + (q < 0.25) / 2,
+}
+"""How loud a ring is across, for q from 0 at its inner to 1 at its outer edge."""
+
+
+def _sees(size: int, rings: int) -> tuple[Param, ...]:
+    """What tells the kernels of a space apart."""
+    wide = min(13, size / (rings + 1))  # No kernel is wider than the world.
+    doc = "R of a kernel with one ring: the size of a creature"
+    radius = Param("radius", wide * 8 / 13, wide, scale="log", unit="cells", doc=doc)
+    if rings == 1:
+        return (radius,)
+    return (
+        radius,
+        Param("rings", 1, rings, doc="number of rings, the last one fading in: more make richer textures"),
+        Param("height", 0.05, 1, shape=(rings,), doc="heights of the rings, inner to outer: what a body is made of"),
+    )
+
+
+def _number(value: Tensor) -> Tensor:
+    """Numbers (B,) as (B, 1, 1), for arithmetic with fields."""
+    return value[:, None, None]

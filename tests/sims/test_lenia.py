@@ -1,15 +1,17 @@
 """Lenia against its equations, its symmetries, and creatures measured by others."""
 
-import json
+import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from sims import STATUSES, Plan
-from sims.lenia import Lenia, bell, kernels
+from benchmarks.species import middle, read, replay
+from sims import STATUSES, Plan, check_simulation
+from sims.lenia import BELLS, CORES, Lenia, grow, kernels
 
 SPECIES = Path(__file__).parents[2].parent / "shared" / "data" / "lenia_species.json"
 DOUBLE = {"dtype": torch.float64}
@@ -25,23 +27,15 @@ START = {
 }
 
 
-def rule_of(sim, *, mu=0.15, sigma=0.015, time=10.0, reach=13.0, heights=(1.0,), rows=1):
-    """The rule of a creature as the literature gives it: R is where its last ring ends."""
-    rings = len(heights)
-    params = {
-        "mu": mu,
-        "tolerance": sigma / mu**1.5,
-        "time": time,
-        "radius": reach * 2 / (rings + 1),
-        "rings": rings,
-        "patch": 0.3,
-        "cover": 0.5,
-        "pattern": 0.5,
-        "grain": 0.3,
-    }
-    decoded = {name: torch.full((rows,), float(value), **DOUBLE) for name, value in params.items()}
-    decoded["height"] = torch.tensor([*heights, 0, 0][:3], **DOUBLE).expand(rows, 3)
-    return sim.rule(decoded)
+def law(sim, *, mu=0.15, sigma=0.015, time=10.0, reach=13.0, heights=(1.0,)):
+    """The rule of one creature."""
+    numbers = {"mu": mu, "sigma": sigma, "time": time, "reach": reach, "rings": len(heights)}
+    columns = {name: torch.tensor([value], **DOUBLE) for name, value in numbers.items()}
+    return sim.law(**columns, height=torch.tensor([heights], **DOUBLE))
+
+
+def kernel(reach, rings, heights, size, core="polynomial"):
+    return kernels(*(torch.tensor([value], **DOUBLE) for value in (reach, rings, heights)), size, core)[0]
 
 
 def run(sim, cells, rule, steps):
@@ -51,53 +45,90 @@ def run(sim, cells, rule, steps):
     return state["cells"]
 
 
-def some_world(sim, rule, seed=1):
+def some_world(seed=1):
+    sim = Lenia()
+    rule = sim.rule({name: torch.tensor([value], **DOUBLE) for name, value in (START | {"pattern": 0.5}).items()})
     return sim.start(rule, torch.tensor([seed]))["cells"]
 
 
-def test_growth_at_known_points():
-    x = torch.tensor([0, 0.5, -0.5, 1, -1, 7, -50], **DOUBLE)
-    growth = 2 * bell(x) - 1
-    halfway = 2 * 0.75**4 - 1
-    assert growth.tolist() == [1, halfway, halfway, -1, -1, -1, -1]
+@pytest.mark.parametrize(
+    ("growth", "known"),
+    [
+        ("polynomial", {0: 1, 1.5: 2 * 0.75**4 - 1, 3: -1, 21: -1}),
+        ("gaussian", {0: 1, 1: 2 * math.exp(-1 / 2) - 1, 2: 2 * math.exp(-2) - 1, 21: -1}),
+        ("step", {0: 1, 0.99: 1, 1.01: -1, 21: -1}),
+    ],
+)
+def test_growth_at_known_points(growth, known):
+    for sigmas, value in known.items():
+        both = 2 * BELLS[growth](torch.tensor([sigmas / 3, -sigmas / 3], **DOUBLE)) - 1
+        assert both.tolist() == pytest.approx([value, value], abs=1e-12)
 
 
-def test_a_step_is_the_equation():
-    sim, mu, sigma = Lenia(size=32), 0.15, 0.03
-    rule = rule_of(sim, mu=mu, sigma=sigma, time=9.0, reach=7.0)
-    cells = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0), **DOUBLE) * 0.3
-    axis = (torch.arange(32) + 16) % 32 - 16
-    r = torch.hypot(axis[:, None].double(), axis.double()) / 7
-    kernel = torch.where(r < 1, (4 * r * (1 - r)) ** 4, 0)
-    seen = sum(cells.roll((i, j), (1, 2)) * kernel[i, j] for i in range(32) for j in range(32)) / kernel.sum()
-    growth = 2 * (1 - (seen - mu) ** 2 / (9 * sigma**2)).clamp(min=0) ** 4 - 1
-    assert growth.amax() > 0.9
-    assert (run(sim, cells, rule, 1) - (cells + growth / 9).clamp(0, 1)).abs().max() < 1e-12
+@pytest.mark.parametrize(
+    ("core", "known"),
+    [
+        ("polynomial", {0: 0, 0.25: 0.75**4, 0.5: 1, 0.9: 0.36**4}),
+        ("exponential", {0: 0, 0.25: math.exp(-4 / 3), 0.5: 1, 0.8: math.exp(-9 / 4)}),
+        ("step", {0: 0, 0.24: 0, 0.25: 1, 0.75: 1, 0.76: 0}),
+        ("life", {0: 0.5, 0.24: 0.5, 0.25: 1, 0.75: 1, 0.76: 0}),
+    ],
+)
+def test_cores_at_known_points(core, known):
+    at = torch.tensor(list(known), **DOUBLE)
+    assert CORES[core](at).tolist() == pytest.approx(list(known.values()), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("core", "growth"), [("polynomial", "polynomial"), ("exponential", "gaussian"), ("step", "step"), ("life", "step")]
+)
+@pytest.mark.parametrize("size", [32, 27])
+def test_a_step_is_the_equation(core, growth, size):
+    mu, sigma, height = 0.15, 0.03, torch.tensor([0.5, 1], **DOUBLE)
+    sim = Lenia(size=size, core=core, growth=growth)
+    cells = torch.rand(1, size, size, generator=torch.Generator().manual_seed(0), **DOUBLE) * 0.3
+    axis = (torch.arange(size) + size // 2) % size - size // 2
+    r = 2 * torch.hypot(axis[:, None].double(), axis.double()) / 7.5
+    kernel = torch.where(r < 2, height[r.long().clamp(max=1)] * CORES[core](r % 1), 0)
+    seen = sum(cells.roll((i, j), (1, 2)) * kernel[i, j] for i in range(size) for j in range(size)) / kernel.sum()
+    answer = 2 * BELLS[growth]((seen - mu) / (3 * sigma)) - 1
+    assert answer.amax() > 0.9
+    after = run(sim, cells, law(sim, mu=mu, sigma=sigma, time=9.0, reach=7.5, heights=height.tolist()), 1)
+    assert (after - (cells + answer / 9).clamp(0, 1)).abs().max() < 1e-12
+
+
+def test_the_compiled_pass_is_the_plain_one():
+    cells, trail, seen = torch.rand(3, 4, 19, 24, generator=torch.Generator().manual_seed(0)).unbind()
+    numbers = torch.rand(3, 4, 1, 1, generator=torch.Generator().manual_seed(1)).unbind()
+    rule, state = dict(zip(("center", "gain", "loss"), numbers, strict=True)), {"cells": cells, "trail": trail}
+    fast = grow(state, seen.clone(), rule, "polynomial")
+    plain = grow(
+        {k: v.double() for k, v in state.items()}, seen.double(), {k: v.double() for k, v in rule.items()}, "polynomial"
+    )
+    for name in state:
+        assert (fast[name] - plain[name]).abs().max() < 1e-6
 
 
 def test_kernel_sums_to_one_and_has_its_rings_where_they_belong():
-    heights = torch.tensor([[0.5, 1.0, 0.25]], **DOUBLE)
-    kernel = kernels(torch.tensor([15.0], **DOUBLE), torch.tensor([3.0], **DOUBLE), heights, 128)[0]
-    assert kernel.sum().item() == pytest.approx(1, abs=1e-12)
-    peaks = kernel[0, [5, 15, 25]]  # Three rings of thickness 10, each loudest in its middle,
-    torch.testing.assert_close(peaks / peaks[1], heights[0], rtol=1e-12, atol=0)
-    assert kernel[0, [0, 10, 20, 30, 40]].abs().max() == 0  # silent where they meet, and from R on.
+    heights = [0.5, 1, 0.25, 0, 0.8]
+    one = kernel(50.0, 5.0, heights, 128)
+    assert one.sum().item() == pytest.approx(1, abs=1e-12)
+    peaks = one[0, 5:50:10]  # Five rings of thickness 10, each loudest in its middle,
+    assert (peaks / peaks[1]).tolist() == pytest.approx(heights, abs=1e-12)
+    assert one[0, :60:10].abs().max() == 0  # silent where they meet, and from R on.
 
 
 def test_a_kernel_of_one_ring_is_the_classical_one():
-    kernel = kernels(*(torch.tensor(value, **DOUBLE) for value in ([13.0], [1.0], [[0.3, 0.9, 0.9]])), 64)[0]
+    one = kernel(13.0, 1.0, [0.3, 0.9, 0.9], 64)
     q = torch.arange(13, **DOUBLE) / 13
     core = (4 * q * (1 - q)) ** 4
-    torch.testing.assert_close(kernel[0, :13] / kernel[0, 6], core / core[6], rtol=1e-12, atol=0)
+    torch.testing.assert_close(one[0, :13] / one[0, 6], core / core[6], rtol=1e-12, atol=0)
 
 
 def test_rings_fade_in_without_a_jump():
-    def kernel(rings):
-        return kernels(*(torch.tensor(value, **DOUBLE) for value in ([10.0], [rings], [[0.7, 1.0, 0.4]])), 64)
-
     for rings in (2.0, 3.0):
-        assert (kernel(rings) - kernel(rings - 1e-6)).abs().max() < 1e-6
-    assert (kernel(1.0) - kernel(1 + 1e-6)).abs().max() < 1e-6
+        more, fewer = (kernel(15.0, count, [0.7, 1.0, 0.4], 64) for count in (rings, rings - 1e-6))
+        assert (more - fewer).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -112,8 +143,8 @@ def test_rings_fade_in_without_a_jump():
 )
 def test_moving_the_start_moves_the_world(turn):
     sim = Lenia()
-    rule = rule_of(sim, mu=0.2, sigma=0.025, heights=(1, 0.5), reach=15.0)
-    start = some_world(sim, rule)
+    rule = law(sim, mu=0.2, sigma=0.025, heights=(1, 0.5), reach=15.0)
+    start = some_world()
     later = run(sim, start, rule, 60)
     assert 20 < later.sum() < 3000  # It lives, so that there is something to compare.
     assert (run(sim, turn(start), rule, 60) - turn(later)).abs().max() < 1e-10
@@ -121,8 +152,8 @@ def test_moving_the_start_moves_the_world(turn):
 
 def test_cells_stay_in_range_and_change_by_at_most_one_over_t():
     sim = Lenia()
-    rule = rule_of(sim, mu=0.2, sigma=0.03, time=8.0)
-    before = some_world(sim, rule)
+    rule = law(sim, mu=0.2, sigma=0.03, time=8.0)
+    before = some_world()
     for _ in range(50):
         after = run(sim, before, rule, 1)
         assert after.min() >= 0
@@ -133,12 +164,12 @@ def test_cells_stay_in_range_and_change_by_at_most_one_over_t():
 
 def test_twice_the_cells_is_the_same_world():
     small, large = Lenia(size=64), Lenia(size=128)
-    rule = rule_of(small, reach=12.0, sigma=0.03)
-    smooth = some_world(small, rule)
+    rule = law(small, reach=12.0, sigma=0.03)
+    smooth = some_world()
     smooth = torch.fft.irfft2(torch.fft.rfft2(smooth) * (torch.fft.fftfreq(64).abs()[:, None] < 0.1), s=(64, 64))
     zoomed = smooth.clamp(0, 1).repeat_interleave(2, 1).repeat_interleave(2, 2)
     one = run(small, smooth.clamp(0, 1), rule, 5)
-    two = run(large, zoomed, rule_of(large, reach=24.0, sigma=0.03), 5)
+    two = run(large, zoomed, law(large, reach=24.0, sigma=0.03), 5)
     assert two.sum() / one.sum() == pytest.approx(4, rel=0.03)
     assert (torch.nn.functional.avg_pool2d(two, 2) - one).abs().mean() < 0.02 * one.mean().clamp(min=0.1)
 
@@ -146,8 +177,8 @@ def test_twice_the_cells_is_the_same_world():
 def test_shorter_steps_approach_one_world():
     """Euler's method: half the step, half the error."""
     sim = Lenia()
-    start = some_world(sim, rule_of(sim, sigma=0.03))
-    runs = {time: run(sim, start, rule_of(sim, time=time, sigma=0.03), int(time)) for time in (10.0, 20.0, 40.0, 640.0)}
+    start = some_world()
+    runs = {time: run(sim, start, law(sim, time=time, sigma=0.03), int(time)) for time in (10.0, 20.0, 40.0, 640.0)}
     error = {time: float((world - runs[640.0]).abs().mean()) for time, world in runs.items()}
     assert error[20.0] < 0.65 * error[10.0]
     assert error[40.0] < 0.65 * error[20.0]
@@ -170,37 +201,64 @@ def test_importing_a_simulation_loads_no_compiler():
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 
-@pytest.mark.skipif(not SPECIES.exists(), reason="no ../shared/data/lenia_species.json")
-@pytest.mark.parametrize(("code", "pace"), [("O2u", 0.6235), ("O2b", 0.603), ("S1s", 0.3557), ("2S1v", 0.271)])
-def test_known_creatures_have_their_known_weight_and_speed(code, pace):
-    creature = next(one for one in json.loads(SPECIES.read_text())["species"] if one["code"] == code)
-    given, sim = creature["params"], Lenia(size=64)
-    heights = [_fraction(part) for part in given["b"].split(",")]
-    rule = rule_of(sim, mu=given["m"], sigma=given["s"], time=given["T"], reach=given["R"], heights=heights)
-    cells = torch.tensor(creature["cells"], **DOUBLE)
-    cells = torch.nn.functional.pad(cells, (20, 44 - cells.shape[1], 20, 44 - cells.shape[0]))[None]
-    masses, centers = [], [_center(cells)]
-    for _ in range(1000):
+def test_conways_game_of_life_is_a_lenia():
+    sim = Lenia(size=32, core="life", growth="step")
+    rule = law(sim, mu=0.35, sigma=0.07, time=1.0, reach=2.0)
+    cells = (torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0)) < 0.4).double()
+    for _ in range(60):
+        around = sum(cells.roll((i, j), (1, 2)) for i in (-1, 0, 1) for j in (-1, 0, 1)) - cells
+        expected = ((around == 3) | ((around == 2) & (cells == 1))).double()
         cells = run(sim, cells, rule, 1)
-        masses.append(cells.sum().item())
-        step = (_center(cells) - centers[-1] + 32) % 64 - 32
-        centers.append(centers[-1] + step)
-    mass = sum(masses[500:]) / 500
-    speed = (centers[-1] - centers[0]).norm().item() / 1000
-    assert mass == pytest.approx(creature["mass_mean"], abs=0.5)
-    assert speed == pytest.approx(pace, abs=0.01)
+        assert (cells - expected).abs().max() < 1e-9
+        cells = cells.round()
+    assert cells.sum() > 20  # There is still something to compare.
 
 
-def _fraction(text):
-    over, _, under = text.partition("/")
-    return float(over) / float(under or 1)
+@pytest.mark.skipif(not SPECIES.exists(), reason="no ../shared/data/lenia_species.json")
+class TestOrbium:
+    """The best-known creature of Lenia, against measurements of others."""
 
+    @pytest.fixture
+    def orbium(self):
+        (one,) = [one for one in read(SPECIES) if one.code == "O2u"]
+        return replace(one, world=64)
 
-def _center(cells):
-    """Center of mass on the torus, in cells: the angle of the first Fourier component of each axis."""
-    wave = torch.exp(2j * torch.pi * torch.arange(64) / 64)
-    angles = torch.stack([(cells[0].sum(axis) * wave).sum().angle() for axis in (1, 0)])
-    return angles * 64 / (2 * torch.pi)
+    def test_its_mass_at_some_moments(self, orbium):
+        sim = Lenia(size=64)
+        masses = {}
+        state = {name: middle(orbium.cells, 64)[None] for name in ("cells", "trail")}
+        for now in range(1, 101):
+            state = sim.step(state, law(sim))
+            masses[now] = state["cells"].sum().item()
+        assert [masses[now] for now in (1, 10, 100)] == pytest.approx([74.943, 73.854, 73.519], abs=0.002)
+
+    @pytest.mark.parametrize(
+        ("change", "mass", "speed"),
+        [
+            ({}, 73.65, 0.6233),
+            ({"gn": 2}, 73.9, 0.614),
+            ({"kn": 2}, 70.9, 0.623),
+            ({"kn": 2, "gn": 2}, 71.1, 0.615),
+            ({"T": 20.0}, None, 0.334),
+            ({"T": 5.0}, None, 1.131),
+        ],
+    )
+    def test_its_mass_and_speed_under_changed_laws(self, orbium, change, mass, speed):
+        (life,) = replay([replace(orbium, params=replace(orbium.params, **change))])
+        assert life.speed == pytest.approx(speed, abs=0.01)
+        assert mass is None or life.mass == pytest.approx(mass, abs=0.1)
+
+    def test_twice_as_large_it_is_twice_as_fast(self, orbium):
+        cells = torch.tensor(orbium.cells).repeat_interleave(2, 0).repeat_interleave(2, 1)
+        (life,) = replay([replace(orbium, cells=cells.tolist(), params=replace(orbium.params, R=26.0), world=128)])
+        assert life.speed == pytest.approx(1.247, abs=0.005)
+        assert life.mass == pytest.approx(294.7, abs=0.5)
+
+    def test_steps_too_long_kill_it_at_the_seventh(self, orbium):
+        sim = Lenia(size=64)
+        cells = middle(orbium.cells, 64)[None]
+        assert run(sim, cells, law(sim, time=2.0), 6).sum() > 1
+        assert run(sim, cells, law(sim, time=2.0), 7).sum() < 1
 
 
 def test_near_patterns_start_alike_and_the_seed_only_varies_them():
@@ -218,3 +276,19 @@ def test_near_patterns_start_alike_and_the_seed_only_varies_them():
     assert alike(one, near) > 0.9
     assert 0.8 < alike(one, reseeded) < 1
     assert alike(one, far) < alike(one, reseeded) - 0.2
+
+
+@pytest.mark.parametrize(("rings", "size", "numbers"), [(1, 64, 8), (3, 64, 12), (5, 64, 14), (5, 32, 14)])
+def test_kernels_of_a_space_fit_into_its_world(rings, size, numbers):
+    sim = Lenia(rings=rings, size=size)
+    assert sim.space.dim == numbers
+    widest = sim.rule(sim.space.decode(torch.ones(1, numbers)))
+    reach = widest["radius"].item() * (rings + 1) / 2
+    assert reach < size / 2 + 0.001
+
+
+@pytest.mark.parametrize(
+    "options", [{"rings": 1, "core": "life", "growth": "step"}, {"rings": 5, "growth": "gaussian"}]
+)
+def test_other_rings_cores_and_growths_keep_the_contract(options):
+    assert check_simulation(Lenia(**options)) == []
