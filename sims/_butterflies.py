@@ -15,11 +15,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sims._compile import compiled
 from sims._lanes import LANES
 
 ROOT = np.float32(0.5**0.5)
-
-compiled = numba.njit(fastmath=True, error_model="numpy", nogil=True, cache=True)
 
 
 def _inlined(function: Any) -> Any:

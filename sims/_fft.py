@@ -2,8 +2,8 @@
 
 Why: strips of 16 columns, whose lanes no butterfly crosses (`_butterflies`); two real columns, half a world apart,
 travel as one complex column; spectra stay in the order in which the transform leaves them, and those of kernels are
-brought into it once; these are real, since kernels are symmetric. Between the transforms of columns and of rows, squares
-of 16 x 16 are turned in registers (`_lanes`). Worlds are done one by one: all that one needs stays in the L2 cache.
+brought into it once; these are real, since kernels are symmetric. Between the transforms of columns and of rows,
+squares of 16 x 16 are turned in registers (`_lanes`). Worlds are done one by one: what one needs stays in the L2 cache.
 
 In a world's spectrum (n * n,), strip after strip, lanes are the frequencies 0 to n/2-1 of the columns, and rows the
 scrambled ones of the rows. The frequencies 0 and n/2 of columns, which are real, travel as one complex row, in lane 0.
@@ -16,7 +16,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sims._butterflies import compiled, down, places, up
+from sims._butterflies import down, places, up
+from sims._compile import compiled
 from sims._lanes import LANES, copy, turn, turn_back
 
 HALF = np.float32(0.5)
