@@ -12,10 +12,10 @@ ZERO, ONE = np.float32(0), np.float32(1)
 def grow(cells, trail, seen, center, gain, loss, fade, faded):  # type: ignore[no-untyped-def]
     """The polynomial growth of worlds (B, H, W), in single precision: see `sims.lenia.grow`.
 
-    What cells see becomes what they are; their trail goes into `faded`. `center`, `gain` and `loss` are (B,).
+    What cells see becomes what they are; their trail goes into `faded`. `center`, `gain` and `loss` are (B, 1, 1).
     """
     for b in range(cells.shape[0]):
-        c, g, loses = center[b], gain[b], loss[b]
+        c, g, loses = center[b, 0, 0], gain[b, 0, 0], loss[b, 0, 0]
         for i in range(cells.shape[1]):
             before, see, old, new = cells[b, i], seen[b, i], trail[b, i], faded[b, i]
             for j in range(before.size):

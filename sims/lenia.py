@@ -164,7 +164,7 @@ def grow(state: State, seen: Tensor, rule: Rule, growth: Growth) -> State:
 
         faded = torch.empty_like(seen)
         fields = [one.contiguous().numpy() for one in (before, trail, seen)]
-        numbers = [rule[name].flatten().numpy() for name in ("center", "gain", "loss")]
+        numbers = [rule[name].numpy() for name in ("center", "gain", "loss")]
         _lenia.grow(*fields, *numbers, np.float32(1 / MEMORY), faded.numpy())
         return {"cells": seen, "trail": faded}
     likes = BELLS[growth](seen.sub_(rule["center"]))
