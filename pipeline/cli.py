@@ -41,6 +41,9 @@ class Verbs(TyperGroup):
 
 app = typer.Typer(cls=Verbs, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=ABOUT)
 
+FILES = (".py", ".toml")
+"""What names a file: code, or the description of a program."""
+
 PluginHelp = "in the catalogue, or code from outside: package.module:Class or a .py file"
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The profile.")]
 RootOption = Annotated[Path, typer.Option("--root", envvar="ALIFE_ROOT", help="Folder of the profiles.")]
@@ -50,7 +53,7 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="One setting of profile.toml, such as rollouts.prior=600; repeatable."
     ),
 ]
-SimArgument = Annotated[str, typer.Argument(metavar="SIM", help=f"A simulation: {PluginHelp}.")]
+SimArgument = Annotated[str, typer.Argument(metavar="SIM", help=f"A simulation: {PluginHelp}, or of a program, .toml.")]
 SimSetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="One of its options, such as size=64; repeatable."),
@@ -104,7 +107,7 @@ def launch(context: typer.Context, root: RootOption = ROOT) -> None:
 @app.command()
 def new(
     name: NameArgument,
-    sim: Annotated[str, typer.Option("--sim", help=f"Simulation: {PluginHelp}.")] = "",
+    sim: Annotated[str, typer.Option("--sim", help=f"Simulation: {PluginHelp}, or of a program, .toml.")] = "",
     generator: Annotated[str, typer.Option("--generator", help=f"What proposes worlds: {PluginHelp}.")] = "",
     rewardor: Annotated[str, typer.Option("--rewardor", help=f"What learns the taste: {PluginHelp}.")] = "",
     settings: SetOption = None,
@@ -121,7 +124,7 @@ def new(
 
 def _part(section: str, plugin: str) -> str:
     """The setting that names a plug-in; a file by its full path, since a profile outlives the folder one is in."""
-    name = str(Path(plugin).resolve()) if plugin.endswith(".py") else plugin
+    name = str(Path(plugin).resolve()) if plugin.endswith(FILES) else plugin
     return f"{section}.name={json.dumps(name)}"
 
 

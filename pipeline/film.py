@@ -70,7 +70,7 @@ def frames(data: bytes) -> np.ndarray:
         FilmError: ffmpeg finds no video in it, or more than LONGEST frames.
     """
     side = f"scale='min({SIZE},iw)':'min({SIZE},ih)':force_original_aspect_ratio=decrease:flags=area"
-    found = decode(data, "-vf", side, "-frames:v", str(LONGEST + 1))
+    found = decode(data, "-vf", side, "-fps_mode", "passthrough", "-frames:v", str(LONGEST + 1))
     if len(found) > LONGEST:
         raise FilmError(f"it has more than {LONGEST} frames")
     return found

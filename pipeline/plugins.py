@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import tomllib
+import traceback
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -86,6 +87,10 @@ def load(kind: Kind, name: str, options: Mapping[str, Any], **fixed: Any) -> Any
         name, described_ = described(name)
         options = {**described_, **options}
     cls = find(kind, name)
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(vars(cls)["__abstractmethods__"]))
+        line = f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
+        raise PluginError(f'{kind[:-1]} "{name}" is not complete: {cls.__name__} lacks {missing} ({line})')
     fixed = _lent(cls) | fixed
     values = {key: _value(kind, name, cls, key, value, fixed) for key, value in options.items()}
     try:
@@ -184,8 +189,17 @@ def _module_from_file(kind: Kind, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise PluginError(f'{kind[:-1]} "{name}" cannot be imported: {type(error).__name__}: {error}') from error
+        cause = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}"
+        raise PluginError(f'{kind[:-1]} "{name}" cannot be imported: {cause} ({name}:{_line(error, path)})') from error
     return module
+
+
+def _line(error: Exception, path: Path) -> int:
+    """The line of a file at which its import failed."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno or 1
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(path)), 1)
 
 
 def _attribute(module: ModuleType, class_name: str, name: str) -> type:

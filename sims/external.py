@@ -132,15 +132,15 @@ class External(Simulation):
         clip = made.clip[row] = fit(shown, *made.clip.shape[1:3])
         if made.film is not None:
             made.film[row] = fit(shown, *made.film.shape[1:3])
-        made.status[row] = _judge(clip)
+        made.status[row] = _judge(torch.from_numpy(shown[-1:].copy()), clip)
         return ""
 
 
-def _judge(clip: Tensor) -> int:
-    """Dead where the last frame of a clip (T, h, w, 3) is flat, frozen where its last quarter does not change."""
-    tail = clip[None, -max(2, len(clip) // 8) :].float()
-    if contrast(tail[:, -1]) < FLAT:
+def _judge(last: Tensor, clip: Tensor) -> int:
+    """Dead if the last picture (1, H, W, 3) is flat, frozen if nothing changes at the end of its clip (T, h, w, 3)."""
+    if contrast(last.float()) < FLAT:
         return DEAD
+    tail = clip[None, -max(2, len(clip) // 8) :].float()
     return FROZEN if len(clip) > 1 and change(tail) <= STILL else ALIVE
 
 

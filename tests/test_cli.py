@@ -284,7 +284,49 @@ def test_check_names_what_a_simulation_does_wrong(alife: Call, tmp_path: Path) -
         "    def simulate(self, unit, seeds, plan): ...\n"
     )
     status, out, err = alife("check", str(tmp_path / "loose.py"))
-    assert (status, "- Loose is no frozen dataclass" in out, err) == (1, True, "")
+    assert (status, err) == (1, "")
+    assert f"- {tmp_path / 'loose.py'}:3: Loose is no frozen dataclass" in out
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "words"),
+    [
+        ("from sims import Simulation\n\nclass Broken(Simulation)\n    pass\n", 3, "SyntaxError: expected ':'"),
+        ("import torch\n\nSIZE = sixty\n", 3, "NameError: name 'sixty' is not defined"),
+        ("import sims\n\n\nclass Empty(sims.Simulation):\n    pass\n", 4, "Empty lacks simulate, space"),
+    ],
+)
+def test_check_names_the_line_of_what_cannot_even_be_loaded(
+    alife: Call, tmp_path: Path, code: str, line: int, words: str
+) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(code)
+    status, _, err = alife("check", str(path))
+    assert status == 2
+    assert words in err
+    assert f"({path}:{line})" in err
+    assert "Traceback" not in err
+
+
+def test_a_described_program_is_written_into_the_profile(alife: Call, root: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spin.pl").touch()
+    (tmp_path / "spin.toml").write_text(
+        'command = ["perl", "spin.pl", "{speed}"]\noutput = "*.ppm"\n'
+        '[[params]]\nname = "speed"\nlow = 0.1\nhigh = 9\nscale = "log"\ndoc = "faster"\n'
+    )
+    assert alife("new", "mine", "--sim", "spin.toml", "--set", "sim.seconds=3")[0] == 0
+    (tmp_path / "spin.toml").unlink()
+    chosen = Profile.open(root, "mine").config.sim
+    assert (chosen.name, chosen.options["seconds"]) == ("external", 3)
+    sim = plugins.load("sims", chosen.name, chosen.options)
+    assert sim.command == ("perl", str(tmp_path / "spin.pl"), "{speed}")
+    assert sim.space.names == ("speed",)
+    status, _, err = alife("new", "other", "--sim", "spin.toml")
+    assert (status, "spin.toml" in err, "No such file" in err) == (2, True, True)
+    (tmp_path / "spin.toml").write_text('command = "perl"')
+    status, _, err = alife("new", "other", "--sim", "spin.toml", "--set", "sim.seconds=3")
+    assert (status, 'option "command"' in err) == (2, True)
 
 
 # -- the launcher -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from typing import ClassVar
 import pytest
 import torch
 
-from sims import Param, Rollouts, Simulation, Space, _check, check_simulation
+from pipeline import plugins
+from sims import Param, Rollouts, Simulation, Space, check_simulation
 from tests.sims.toy import Toy
 
 
@@ -92,12 +93,6 @@ def twisted(twist):
             return twist(super().simulate, unit, seeds, plan)
 
     return Twisted()
-
-
-def simulate_with(twist):
-    """What `check_simulation` says about a simulation that passes its results through `twist`."""
-    subject = _check._Subject(twisted(twist))
-    return [said for group in _check.GROUPS[2:] for check in group for said in _check._ask(check, subject)]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +204,7 @@ def clamps(go, unit, seeds, plan):
 def test_what_it_does_wrong(twist, cure):
     threads = torch.get_num_threads()
     try:
-        assert any(cure in said for said in simulate_with(twist))
+        assert any(cure in said for said in check_simulation(twisted(twist)))
     finally:
         torch.set_num_threads(threads)
 
@@ -230,3 +225,82 @@ class Growing(Toy):
 def test_impure_methods():
     assert any("writes into the age" in said for said in check_simulation(Scribbling()))
     assert any("draw: returns torch.float32" in said for said in check_simulation(Growing()))
+
+
+MARKED = """
+from dataclasses import dataclass
+
+import torch
+
+from sims import Param, Space, TorchSimulation
+
+
+@dataclass
+class Marked(TorchSimulation):  # has no version; is no frozen dataclass
+    steps: int = 40
+
+    @property
+    def space(self):
+        return Space(
+            Param("said", 0, 1, doc="more"),
+            Param("unsaid", 0, 1),  # unsaid has no doc
+        )
+
+    def rule(self, params):
+        return params
+
+    def start(self, rule, seeds):  # changes torch's global random numbers; two equal calls differ
+        return torch.rand(len(seeds), 16, 16)
+
+    def step(self, state, rule):  # writes into the state; its place in the batch
+        state += 0.01 * torch.arange(len(state)).view(-1, 1, 1)
+        return state % 1
+
+    def draw(self, state, size):
+        light = torch.nn.functional.interpolate(state[:, None], (size, size))[:, 0, :, :, None]
+        return (light * 255).to(torch.uint8).repeat(1, 1, 1, 3)
+"""
+
+
+def marks(text):
+    """(line, words) of all comments in a text."""
+    for number, line in enumerate(text.splitlines(), 1):
+        yield from ((number, words.strip()) for words in line.partition("  # ")[2].split(";") if words)
+
+
+def checked(text, tmp_path):
+    path = tmp_path / "marked.py"
+    path.write_text(text)
+    return path, check_simulation(plugins.load("sims", str(path), {}))
+
+
+def test_every_broken_promise_is_said_with_its_line(tmp_path):
+    path, said = checked(MARKED, tmp_path)
+    expected = list(marks(MARKED))
+    assert len(said) == len(expected) == 7
+    for line, words in expected:
+        assert any(one.startswith(f"{path}:{line}: ") and words in one for one in said), (line, words, said)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("        return (light * 255).to(torch.uint8)", "        return (light * 255)"),
+        ("return state % 1", "return state % (1 / 0)"),
+        ("return torch.rand(len(seeds), 16, 16)", "return torch.rand(9, 16, 16)"),
+        ("return params", "return torch.ones(3)"),
+    ],
+)
+def test_what_only_follows_is_not_said(tmp_path, old, new):
+    path, said = checked(MARKED.replace(old, new), tmp_path)
+    line = next(number for number, text in enumerate(MARKED.splitlines(), 1) if old.strip() in text)
+    wrong = [one for one in said if "version" not in one and "frozen" not in one and "doc" not in one]
+    assert wrong
+    assert all(one.startswith((f"{path}:{line}: ", f"{path}:{line - 1}: ", f"{path}:{line - 2}: ")) for one in wrong), (
+        wrong
+    )
+
+
+def test_paths_are_said_as_people_type_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert all(one.startswith("marked.py:") for one in checked(MARKED, tmp_path)[1])

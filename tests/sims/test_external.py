@@ -1,12 +1,8 @@
 """Programs in other languages make worlds; bad ones cost their own world, and leave nothing behind."""
 
 import pickle
-import shutil
-import signal
-import subprocess
-import sys
+import re
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +25,7 @@ for $t (0 .. 11) {
     open(F, sprintf(">frame%d.ppm", $t));
     print F "P6\\n24 16\\n255\\n";
     for $y (0 .. 15) { for $x (0 .. 23) {
-        $l = 127 * (1 + sin($waves * sqrt(($x - 12 - $seed % 5) ** 2 + ($y - 8) ** 2) - $t));
+        $l = 127 * (1 + sin($waves * sqrt(($x - 12 - $seed % 7) ** 2 + ($y - 8) ** 2) - $t));
         print F pack("C3", $l / 3, $l / 2, $l);
     } }
 }
@@ -133,10 +129,12 @@ def test_the_example_lives() -> None:
     assert [STATUSES[i] for i in made.status] == ["alive"] * 4
 
 
-@pytest.mark.parametrize(("light", "verdict"), [("$t * 9", "alive"), ("7", "dead"), ("$x", "frozen")])
-def test_statuses_agree_with_what_is_seen(light: str, verdict: str) -> None:
-    code = f"for $t (0..19) {{ print F join ' ', 'P2 9 1 255', map {{ $x = 20 * $_; {light} + ($_ > 4 ? $t : 0) * ('{verdict}' eq 'alive'), ' ' }} 0..8; }}"
-    made = simulate(perl("open(F, '>film.pgm');" + code, output="film*.pgm"))
+@pytest.mark.parametrize(
+    ("pixel", "verdict"), [("9 * $t + 20 * $_", "alive"), ("9 * $t", "dead"), ("20 * $_", "frozen")]
+)
+def test_statuses_agree_with_what_is_seen(pixel: str, verdict: str) -> None:
+    code = f"for $t (0 .. 19) {{ open(F, '>', 100 + $t); print F join ' ', 'P2 9 1 255', map {{ {pixel} }} 0 .. 8 }}"
+    made = simulate(perl(code, output="1??"))
     assert made.errors == ("",)
     assert STATUSES[made.status[0]] == verdict
 
@@ -176,7 +174,7 @@ def write_gif(at: Path) -> str:
     from PIL import Image
 
     first, *rest = map(Image.fromarray, FRAMES)
-    first.save(at / "film.gif", save_all=True, append_images=rest)
+    first.save(at / "film.gif", save_all=True, append_images=rest, duration=40)
     return "film.gif"
 
 
@@ -276,7 +274,7 @@ def test_what_could_never_run_is_refused(options: dict, message: str) -> None:
         ("$x = 'y' x 3e8; sleep 9", "perl took more than 200 MB of memory"),
         ("fork or (($x = 'y' x 1.2e8), sleep 9) for 1..2; sleep 9", "perl took more than 200 MB of memory"),
         (f"for (1..{PROCESSES + 50}) {{ fork or do {{ sleep 9; exit }} }} sleep 9", "started more than 256 processes"),
-        ("mkdir 'a.ppm'; mkfifo('b.ppm', 0700); exec 'mkfifo', 'c.ppm'", "it left no *.ppm"),
+        ("mkdir 'a.ppm'; exec 'mkfifo', 'b.ppm'", "it left no *.ppm"),
         ("open(F, '>a.ppm'); print F 'P6 10 10 255 abc'", "a picture of 10 x 10 pixels has 3 of 300 values"),
         ("open(F, '>a.ppm'); print F 'P6 99999999 99999999 255 abc'", "has 3 of"),
         ("open(F, '>a.ppm'); print F 'P6 0 10 255 '", "a picture of 0 x 10 pixels"),
@@ -287,7 +285,8 @@ def test_what_could_never_run_is_refused(options: dict, message: str) -> None:
 )
 def test_a_bad_program_costs_its_own_world(code: str, cause: str) -> None:
     patient = 0.5 if "0.5 s" in cause else 20
-    sim = perl(code, seconds=patient, memory_mb=200, output_mb=5, decode=film.frames)
+    memory = 2000 if "processes" in cause else 200
+    sim = perl(code, seconds=patient, memory_mb=memory, output_mb=5, decode=film.frames)
     assert cause in why(sim)
 
 
@@ -308,12 +307,12 @@ def test_the_rows_around_a_bad_one_live() -> None:
         (np.zeros((3, 8, 8, 3)), "film.npy is float64"),
         (np.zeros((8, 8, 3), np.uint8), "film.npy is uint8 (8, 8, 3)"),
         (np.zeros((0, 8, 8, 3), np.uint8), "film.npy has no frames"),
-        (np.array([{"a": 1}], dtype=object), "pickle"),
+        (np.array([{"a": 1}], dtype=object), "Python objects"),
     ],
 )
 def test_arrays_that_are_no_films_are_refused(array: np.ndarray, cause: str, tmp_path: Path) -> None:
     np.save(tmp_path / "film.npy", array, allow_pickle=True)
-    with pytest.raises(ValueError, match=cause.replace("(", r"\(").replace(")", r"\)").replace("uint8 \\(8", "uint8 \\(8")):
+    with pytest.raises(ValueError, match=re.escape(cause)):
         read(tmp_path, "film.npy", None)
 
 
@@ -326,70 +325,3 @@ def test_other_mistakes_are_named(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(b"junk")
     with pytest.raises(ValueError, match=r"film.mp4 is no video and no picture: .*Invalid data"):
         read(tmp_path, "film.mp4", film.frames)
-
-
-# -- nothing stays behind ---------------------------------------------------------------------------------------------
-
-DAEMONS = """
-use POSIX 'setsid';
-for (1 .. 3) { fork or do { setsid; fork and exit; $0 = $ARGV[0]; sleep 60 } }
-"""
-
-
-def running(mark: str) -> list[str]:
-    """Processes that carry a mark in their command line."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes()
-        except OSError:
-            continue
-        if mark.encode() in words:
-            found.append(path.parent.name)
-    return found
-
-
-def zombies() -> list[str]:
-    out = subprocess.run(["ps", "-o", "stat=,args=", "--ppid", str(__import__("os").getpid())], capture_output=True, text=True)
-    return [line for line in out.stdout.splitlines() if line.startswith("Z")]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="orphans are only adopted on Linux")
-@pytest.mark.parametrize("then", ["sleep 60", "die 'gone'", "exit 0"])
-def test_children_that_run_away_are_ended(then: str) -> None:
-    mark = f"alife-runaway-{time.monotonic_ns()}"
-    why(perl(f"{DAEMONS} select undef, undef, undef, 0.3; {then}", mark, seconds=1.0))
-    assert running(mark) == []
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="orphans are only adopted on Linux")
-def test_a_killed_simulator_takes_its_program_along(folder: Path) -> None:
-    mark = f"alife-orphan-{time.monotonic_ns()}"
-    code = (
-        "import sys, tempfile, torch; from sims import Param, Plan; from sims.external import External\n"
-        f"tempfile.tempdir = {str(folder)!r}\n"
-        "sim = External(command=('perl', '-e', sys.argv[1], sys.argv[2]), output='*', params=(Param('x', 0, 1),))\n"
-        "sim.simulate(torch.rand(1, 1), torch.zeros(1).long(), Plan())"
-    )
-    simulator = subprocess.Popen([sys.executable, "-c", code, DAEMONS + "sleep 60", mark])
-    try:
-        _wait_for(lambda: len(running(mark)) >= 5)  # the simulator, the program and its three daemons
-        assert list(folder.iterdir())
-    finally:
-        simulator.send_signal(signal.SIGKILL)
-        simulator.wait()
-    _wait_for(lambda: not running(mark) and not list(folder.iterdir()))
-
-
-def _wait_for(condition) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def test_no_zombies(folder: Path) -> None:
-    assert shutil.which("perl")
-    why(perl("fork for 1..3; die 'gone'"))
-    children = Path(f"/proc/{__import__('os').getpid()}/task").glob("*/children")
-    assert all("warden" not in one.read_text() for one in children)
