@@ -46,21 +46,21 @@ def kinds(n: int, count: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 @compiled
-def _one_particle(y, x, near, mine, core):  # type: ignore[no-untyped-def]
+def _one_particle(y, x, near, mine, reach, core):  # type: ignore[no-untyped-def]
     """The force on a particle at a place from those near it, to which it is drawn as in `mine`.
 
     No branches, see `compiled`: the tent is the lower one of two lines.
     """
-    per_core, slope, offset = ONE / core, TWO / (ONE - core), (ONE + core) / (ONE - core)
+    per_core, slope, offset = ONE / (core * reach), TWO / (ONE - core) / reach, (ONE + core) / (ONE - core)
     ys, xs = near[0], near[1]
     force_y, force_x = ZERO, ZERO
     for j in range(mine.size):
         dy, dx = ys[j] - y, xs[j] - x
         square = dy * dy + dx * dx + TINY
         nearer = ONE / np.sqrt(square)
-        rho = square * nearer
-        tent = max(ZERO, min(slope * rho + (ONE - offset), (ONE + offset) - slope * rho))
-        force = (min(ZERO, per_core * rho - ONE) + mine[j] * tent) * nearer
+        distance = square * nearer
+        tent = max(ZERO, min(slope * distance + (ONE - offset), (ONE + offset) - slope * distance))
+        force = (min(ZERO, per_core * distance - ONE) + mine[j] * tent) * nearer
         force_y += force * dy
         force_x += force * dx
     return force_y, force_x
@@ -76,16 +76,17 @@ def _near_pairs(place, attraction, reach, core, total):  # type: ignore[no-untyp
     for b in range(len(place)):
         side = cells(n, reach[b])
         for i in range(n):
-            numbers[0, i], numbers[1, i] = place[b, 0, i] / reach[b], place[b, 1, i] / reach[b]
+            numbers[0, i], numbers[1, i] = place[b, 0, i], place[b, 1, i]
             for kind in range(count):
                 numbers[2 + kind, i] = attraction[b, kind, i // block]
-        arrange(numbers, side, reach[b], sorted_, order, first)
+        arrange(numbers, side, sorted_, order, first)
         for cell in range(side * side):
             row, column = cell // side, cell % side
             here = row * (side + 2) + column + 1
             if first[here] < first[here + 1]:
-                size = gather(sorted_, side, reach[b], row, column, first, near)
+                size = gather(sorted_, side, row, column, first, near)
             for at in range(first[here], first[here + 1]):
                 i = order[at]
                 mine = near[2 + i // block, :size]
-                total[b, 0, i], total[b, 1, i] = _one_particle(sorted_[0, at], sorted_[1, at], near, mine, core[b])
+                y, x = sorted_[0, at], sorted_[1, at]
+                total[b, 0, i], total[b, 1, i] = _one_particle(y, x, near, mine, reach[b], core[b])
