@@ -45,6 +45,7 @@ class RolloutPlan:
         block: Worlds that are asked for, simulated and stored together.
         actor_cpus: Cores of one rollout actor.
         timeout_s: Longest time a block may take, in seconds, before its actor is replaced.
+        memory_mb: Most memory that a rollout actor may take, in megabytes, before it is replaced.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -54,6 +55,24 @@ class RolloutPlan:
     block: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 25
     actor_cpus: Annotated[float, Field(strict=True, gt=0, le=1024, allow_inf_nan=False)] = 0.5
     timeout_s: Annotated[float, Field(strict=True, gt=0, le=1e6, allow_inf_nan=False)] = 300.0
+    memory_mb: Annotated[float, Field(strict=True, ge=1000, le=1e7, allow_inf_nan=False)] = 4000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """A profile that another one was forked from, which reads it up to that moment and never writes to it.
+
+    Attributes:
+        name: Of the profile, in the same folder of profiles.
+        mark: Tells it from another one that has its name by now.
+        upto: Of its tables, by folder, the last row; of its models the last version; -1 where there was none.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    mark: Annotated[str, Field(strict=True)]
+    upto: dict[str, Annotated[int, Field(strict=True, ge=-1, lt=2**63)]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +85,7 @@ class Config:
         rewardor: The reward model.
         generator: What proposes parameters.
         rollouts: How many worlds to simulate.
+        parents: What a fork goes on from, the oldest first.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -75,6 +95,7 @@ class Config:
     rewardor: Plugin = Plugin(name="common")
     generator: Plugin = Plugin(name="gibbs")
     rollouts: RolloutPlan = RolloutPlan()
+    parents: tuple[Parent, ...] = ()
 
 
 def parse(text: str) -> Config:
@@ -104,6 +125,8 @@ def set_value(config: Config, assignment: str) -> Config:
     section, dot, name = key.strip().partition(".")
     if not equals or not section or (dot and not name):
         raise ConfigError(f'"{assignment}" is not of the form key=value, such as rollouts.per_label=8')
+    if section == "parents":
+        raise ConfigError("parents are what alife fork writes; they cannot be set")
     document = _to_toml(config)
     if dot and not isinstance(document.get(section), dict):
         if section in document:
@@ -193,9 +216,9 @@ def _explain(error: Any) -> str:
     """One line: what was given, what is allowed, what was probably meant."""
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "unexpected_keyword_argument":
-        sections = {"": Config, "rollouts": RolloutPlan}
+        sections: dict[str, type] = {"": Config, "rollouts": RolloutPlan}
         section = ".".join(map(str, error["loc"][:-1]))
-        return str(_unknown(key, tuple(each.name for each in fields(sections[section])), section))
+        return str(_unknown(key, tuple(each.name for each in fields(sections.get(section, Parent))), section))
     if error["type"] == "missing":
         return f"{key} is missing"
     if error["type"] == "dataclass_type":
@@ -213,7 +236,8 @@ def _unknown(key: str, allowed: tuple[str, ...], section: str = "") -> ConfigErr
 def _to_toml(config: Config) -> dict[str, Any]:
     plugins_ = {key: {"name": getattr(config, key).name} | getattr(config, key).options for key in _KINDS}
     rollouts = {each.name: getattr(config.rollouts, each.name) for each in fields(RolloutPlan)}
-    return {"seed": config.seed} | plugins_ | {"rollouts": rollouts}
+    parents = [{"name": each.name, "mark": each.mark, "upto": dict(each.upto)} for each in config.parents]
+    return {"seed": config.seed} | plugins_ | {"rollouts": rollouts} | ({"parents": parents} if parents else {})
 
 
 def _toml_value(text: str) -> Any:

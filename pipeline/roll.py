@@ -82,7 +82,9 @@ def _roll(sim: Simulation, unit: np.ndarray, seeds: np.ndarray, ask: Ask, plan: 
     return _answer(made, ask)
 
 
-def _refuse_nonsense(made: Rollouts, n: int, plan: Plan) -> None:
+def _refuse_nonsense(made: object, n: int, plan: Plan) -> None:
+    if not isinstance(made, Rollouts):
+        raise TypeError(f"simulate returned {type(made).__name__}, expected Rollouts")
     frames = 1 if isinstance(made.clip, Tensor) and made.clip.shape[1:2] == (1,) else plan.clip_frames
     expected = {"status": (n,), "clip": (n, frames, plan.clip_size, plan.clip_size, 3)}
     if plan.film_frames:

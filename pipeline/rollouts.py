@@ -2,21 +2,24 @@
 
 An actor is `roll_here` and nothing more; the pool hands out jobs, notices what died or hangs, and tries again. A job is
 a pure function of its rows, so trying again is harmless. One bad world costs one rollout: a job that failed twice is
-cut into single rows, and a row that still fails is recorded as failed, with the cause.
+cut into single rows, and a row that still fails is recorded as failed, with the cause. Time and memory are bounded: a
+simulator that hangs or leaks is ended, and replaced.
 """
 
 import os
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import psutil
 import ray
 from ray.actor import ActorHandle
 
 from pipeline import plugins
-from pipeline.config import Plugin
+from pipeline.config import Plugin, RolloutPlan
 from pipeline.roll import Ask, Rolled, failure, join, roll_here
 
 IN_FLIGHT = 2  # jobs per actor: one at work and one waiting, so that an actor never idles between two
@@ -54,6 +57,12 @@ class _Piece:
     started: float = 0.0
     actor: ActorHandle = None
 
+    @property
+    def load(self) -> int:
+        """How much of a simulator it takes: all of it, once it is suspected."""
+        # otherwise it might be blamed for its neighbor: a sudden crash takes along the answer of the piece before
+        return IN_FLIGHT if self.attempt else 1
+
 
 @dataclass
 class _Progress:
@@ -69,23 +78,40 @@ class _Progress:
         return join([self.done[start] for start in sorted(self.done)], self.job.ask)
 
 
+MB = 1_000_000
+LOOK_S = 0.05  # between two looks at a simulator's memory
+
+
 class _Simulator:
-    """One process of the pool."""
+    """One process of the pool; it has one thread that simulates, and one that watches its memory."""
 
-    def __init__(self, sim: Plugin) -> None:
-        import torch
-
-        torch.set_num_threads(1)
-        os.nice(5)  # people first: the page and the training jobs share these cores
-        self._roll = roll_here(plugins.load("sims", sim.name, sim.options))
+    def __init__(self, sim: Plugin, memory_mb: float) -> None:
+        self._roll, self._memory = roll_here(plugins.load("sims", sim.name, sim.options)), int(memory_mb * MB)
+        # what is allocated at one stroke is refused at once: no watch would be fast enough
+        resource.setrlimit(resource.RLIMIT_DATA, 2 * (_memory() + 2 * self._memory,))
 
     def ready(self) -> int:
         """The process id, once the simulation is loaded."""
         return os.getpid()
 
+    @ray.method(concurrency_group="watch")
+    def watch(self) -> None:
+        """Returns when this process takes too much memory."""
+        while _memory() < self._memory:
+            time.sleep(LOOK_S)
+
     def roll(self, unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool) -> Rolled:
         """Simulate rows. Ray hands out read-only arrays, torch wants to own them."""
+        import torch
+
+        torch.set_num_threads(1)  # this and the next concern the thread that calls them
+        os.setpriority(os.PRIO_PROCESS, 0, 5)  # people first: the page and the training jobs share these cores
         return self._roll(unit.copy(), seeds.copy(), ask, film)
+
+
+def _memory() -> int:
+    """Resident bytes of this process."""
+    return int(psutil.Process().memory_info().rss)
 
 
 class Pool:
@@ -96,14 +122,23 @@ class Pool:
         size: How many simulators to ask for; those that the cluster cannot place wait without harm.
         cpus: CPU tickets of each.
         timeout: Seconds that one job may take.
+        memory: Megabytes that one simulator may take.
         event: Told about deaths and retries, in words.
     """
 
     def __init__(
-        self, sim: Plugin, *, size: int, cpus: float, timeout: float, event: Callable[[str], None] = lambda _: None
+        self,
+        sim: Plugin,
+        *,
+        size: int,
+        cpus: float,
+        timeout: float,
+        memory: float = RolloutPlan.memory_mb,
+        event: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._make = ray.remote(num_cpus=cpus, max_restarts=0)(_Simulator).remote
-        self._sim, self._timeout, self._event = sim, timeout, event
+        self._make = ray.remote(num_cpus=cpus, max_restarts=0, concurrency_groups={"watch": 1})(_Simulator).remote
+        self._sim, self._timeout, self._memory, self._event = sim, timeout, memory, event
+        self._watches: dict[ray.ObjectRef, ActorHandle] = {}
         self._starting: dict[ray.ObjectRef, ActorHandle] = {}
         self._load: dict[ActorHandle, int] = {}
         self._waiting: deque[_Piece] = deque()
@@ -119,7 +154,7 @@ class Pool:
         self.size = max(self.size, size)
 
     def _start(self) -> None:
-        actor = self._make(self._sim)
+        actor = self._make(self._sim, self._memory)
         self._starting[actor.ready.remote()] = actor
 
     @property
@@ -151,7 +186,7 @@ class Pool:
     def collect(self, timeout: float) -> list[tuple[Job, Rolled]]:
         """Jobs that were completed, after at most `timeout` seconds."""
         self._dispatch()
-        refs = [*self._flying, *self._starting]
+        refs = [*self._flying, *self._starting, *self._watches]
         if not refs:
             time.sleep(timeout)
             return []
@@ -162,6 +197,8 @@ class Pool:
             self._started(ref)
         for ref in [ref for ref in self._flying if ref in arrived]:  # in the order in which they were handed out
             self._landed(ref)
+        for ref in arrived & self._watches.keys():
+            self._grown(ref)
         self._end_overdue()
         self._dispatch()
         return self._completed()
@@ -183,17 +220,18 @@ class Pool:
             ray.kill(actor)
         self._load.clear()
         self._starting.clear()
+        self._watches.clear()
 
     def _dispatch(self) -> None:
         while self._waiting and self._load:
-            actor = min(self._load, key=self._load.__getitem__)
-            if self._load[actor] >= IN_FLIGHT:
+            actor, piece = min(self._load, key=self._load.__getitem__), self._waiting[0]
+            if self._load[actor] + piece.load > IN_FLIGHT:
                 return
-            piece = self._waiting.popleft()
+            self._waiting.popleft()
             job, rows = piece.job, piece.rows
             ref = actor.roll.remote(job.unit[rows], job.seeds[rows], job.ask, job.film)
             piece.actor, piece.started = actor, time.monotonic()
-            self._load[actor] += 1
+            self._load[actor] += piece.load
             self._flying[ref] = piece
 
     def _started(self, ref: ray.ObjectRef) -> None:
@@ -206,6 +244,20 @@ class Pool:
             self._start()
         else:
             self._load[actor] = 0
+            self._watches[actor.watch.remote()] = actor
+
+    def _grown(self, ref: ray.ObjectRef) -> None:
+        """End a simulator whose watch has ended, because it took too much memory or because it died."""
+        actor = self._watches.pop(ref)
+        if actor not in self._load:  # it was buried with its work
+            return
+        try:
+            ray.get(ref)
+        except ray.exceptions.RayError as error:
+            self._bury(actor, f"a simulator died: {_cause(error)}")
+        else:
+            ray.kill(actor)
+            self._bury(actor, f"a simulator took more than {self._memory:g} MB of memory and was ended")
 
     def _landed(self, ref: ray.ObjectRef) -> None:
         piece = self._flying.get(ref)
@@ -221,7 +273,7 @@ class Pool:
         else:
             self._jobs[piece.job.key].done[piece.rows.start] = rolled
         del self._flying[ref]
-        self._load[piece.actor] -= 1
+        self._load[piece.actor] -= piece.load
 
     def _bury(self, actor: ActorHandle, why: str) -> None:
         """Replace a simulator; the oldest of its pieces was at work and is to blame, the others only waited."""
@@ -229,9 +281,10 @@ class Pool:
         self._event(why)
         self._start()
         mine = [ref for ref, piece in self._flying.items() if piece.actor == actor]
-        guilty, *waiting = [self._flying.pop(ref) for ref in mine]
-        self._again(guilty, why)
-        self._waiting.extendleft(waiting)
+        pieces = [self._flying.pop(ref) for ref in mine]
+        for guilty in pieces[:1]:
+            self._again(guilty, why)
+        self._waiting.extendleft(pieces[1:])
 
     def _again(self, piece: _Piece, why: str) -> None:
         rows, attempt = piece.rows, piece.attempt + 1
@@ -258,5 +311,7 @@ class Pool:
 
 def _cause(error: Exception) -> str:
     """The last line of what Ray tells about an error, which is where the reason stands."""
+    if "Worker unexpectedly exits" in str(error):  # Ray guesses at length, and does not know either
+        return "its process ended without a word: it crashed outside Python, exited, or was killed"
     lines: Iterable[str] = [line.strip() for line in str(error).splitlines() if line.strip()]
     return list(lines)[-1][:300] if lines else type(error).__name__

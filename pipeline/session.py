@@ -103,7 +103,14 @@ class Session:
         plan = cluster.plan(cluster.cpus(), train=self._train, actor=config.actor_cpus)
         print(f"Ray: {plan}", flush=True)
         event = functools.partial(self.profile.event, "simulators")
-        pool = Pool(self.profile.config.sim, size=1, cpus=plan.actor, timeout=config.timeout_s, event=event)
+        pool = Pool(
+            self.profile.config.sim,
+            size=1,
+            cpus=plan.actor,
+            timeout=config.timeout_s,
+            memory=config.memory_mb,
+            event=event,
+        )
         self._driver = Driver(self.profile, self.sim, pool, self.desk, feed=self._feed)
         self.state = "idle"
         self._until(lambda: len(self.profile.films().file) >= 2, FIRST_PAIR_S if self._feed else 0)

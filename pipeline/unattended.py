@@ -68,7 +68,10 @@ class _Run:
         config = profile.config
         self.profile, self.labels, self.report = profile, labels, report
         self.sim = plugins.load("sims", config.sim.name, config.sim.options)
-        self.pool = Pool(config.sim, size=plan.actors, cpus=plan.actor, timeout=config.rollouts.timeout_s)
+        worlds = config.rollouts
+        self.pool = Pool(
+            config.sim, size=plan.actors, cpus=plan.actor, timeout=worlds.timeout_s, memory=worlds.memory_mb
+        )
         self.utility, self.table = judge.utility, f"oracle-{name}"
         self.driver = Driver(profile, self.sim, self.pool, ask={self.table: self.utility}, patient=True)
         self.rows = _measured(report, profile.name)
