@@ -46,7 +46,20 @@ FILES = (".py", ".toml")
 
 PluginHelp = "in the catalogue, or code from outside: package.module:Class or a .py file"
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The profile.")]
-RootOption = Annotated[Path, typer.Option("--root", envvar="ALIFE_ROOT", help="Folder of the profiles.")]
+
+
+def _lasting(root: Path) -> Path:
+    """Refuse a folder that is lost when a job of a cluster ends: such a job runs in a copy of the code."""
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not root.is_absolute():
+        raise typer.BadParameter(
+            f'"{root}" would end with this job: give the full path of storage that all nodes reach'
+        )
+    return root
+
+
+RootOption = Annotated[
+    Path, typer.Option("--root", envvar="ALIFE_ROOT", callback=_lasting, help="Folder of the profiles.")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -204,6 +204,14 @@ def test_root_stands_before_or_after_the_verb(alife: Call, tmp_path: Path) -> No
     assert listing(tmp_path / "a") == ["x", "y"]
 
 
+def test_a_job_of_a_cluster_wants_a_lasting_root(alife: Call, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    status, _, complaint = alife("--root", "profiles", "list")
+    assert status == 2
+    assert "storage that all nodes reach" in complaint
+    assert alife("--root", str(tmp_path), "list")[0] == 0
+
+
 def test_list_and_status_tell_what_there_is(alife: Call) -> None:
     assert "alife new" in alife("list")[1]
     alife("new", "mine", "--generator", "filter")
