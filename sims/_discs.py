@@ -32,7 +32,7 @@ def tinted(place: Tensor, tone: Tensor, count: int, size: int, scale: float = 1)
 
     picture = torch.empty(len(place), size, size, 3, dtype=torch.uint8)
     arrays = (one.contiguous().numpy() for one in (place, tone, hues(count)))
-    stamp(*arrays, *np.float32([DISC * scale, GLOW * scale]), picture.numpy())
+    stamp(*arrays, *np.array([DISC * scale, GLOW * scale], np.float32), picture.numpy())
     return picture
 
 

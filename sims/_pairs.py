@@ -30,13 +30,22 @@ def pull(place: Tensor, attraction: Tensor, reach: Tensor, core: Tensor) -> Tens
 def dense(place: Tensor, attraction: Tensor, reach: Tensor, core: Tensor) -> Tensor:
     """`pull` on any device, with all pairs in memory at once."""
     kind = kinds(place.shape[2], attraction.shape[1], place.device)
-    offset = place[:, :, None, :] - place[:, :, :, None]  # (B, 2, N, N), from the row's particle to the column's
+    offset, distance = apart(place)
+    return tug(offset, distance, attraction[:, kind[:, None], kind], reach, core)
+
+
+def apart(place: Tensor) -> tuple[Tensor, Tensor]:
+    """From each particle (row) to each other (column), the short way around: (B, 2, N, N), and how far, (B, N, N)."""
+    offset = place[:, :, None, :] - place[:, :, :, None]
     offset = offset - (offset + 0.5).floor()
-    distance = offset.square().sum(1).add(float(TINY)).sqrt()  # (B, N, N)
-    core = core[:, None, None]
-    rho = distance / reach[:, None, None]
+    return offset, offset.square().sum(1).add(float(TINY)).sqrt()
+
+
+def tug(offset: Tensor, distance: Tensor, drawn: Tensor, reach: Tensor, core: Tensor) -> Tensor:
+    """`pull` for particles of which each is `drawn` (B, N, N) to each other."""
+    core, rho = core[:, None, None], distance / reach[:, None, None]
     tent = (1 - (2 * rho - 1 - core).abs() / (1 - core)).clamp(min=0)
-    force = (rho / core - 1).clamp(max=0) + attraction[:, kind[:, None], kind] * tent
+    force = (rho / core - 1).clamp(max=0) + drawn * tent
     return (offset * (force / distance)[:, None]).sum(3)
 
 
@@ -46,21 +55,28 @@ def kinds(n: int, count: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 @compiled
-def _one_particle(y, x, near, mine, reach, core):  # type: ignore[no-untyped-def]
-    """The force on a particle at a place from those near it, to which it is drawn as in `mine`.
+def lines(reach, core):  # type: ignore[no-untyped-def]
+    """The slopes of push and tent by distance, and where the lines of the tent begin: at 1 - offset and 1 + offset."""
+    return ONE / (core * reach), TWO / (ONE - core) / reach, (ONE + core) / (ONE - core)
 
-    No branches, see `compiled`: the tent is the lower one of two lines.
-    """
-    per_core, slope, offset = ONE / (core * reach), TWO / (ONE - core) / reach, (ONE + core) / (ONE - core)
-    ys, xs = near[0], near[1]
-    force_y, force_x = ZERO, ZERO
-    for j in range(mine.size):
+
+@compiled
+def law(distance, drawn, push, slope, offset):  # type: ignore[no-untyped-def]
+    """The force between two particles. No branches, see `compiled`: the tent is the lower one of two lines."""
+    tent = max(ZERO, min(slope * distance + (ONE - offset), (ONE + offset) - slope * distance))
+    return min(ZERO, push * distance - ONE) + drawn * tent
+
+
+@compiled
+def _one_particle(y, x, near, drawn, reach, core):  # type: ignore[no-untyped-def]
+    """The force on a particle at a place from those near it, to each of which it is `drawn` so much."""
+    push, slope, offset = lines(reach, core)
+    ys, xs, force_y, force_x = near[0], near[1], ZERO, ZERO
+    for j in range(drawn.size):
         dy, dx = ys[j] - y, xs[j] - x
         square = dy * dy + dx * dx + TINY
         nearer = ONE / np.sqrt(square)
-        distance = square * nearer
-        tent = max(ZERO, min(slope * distance + (ONE - offset), (ONE + offset) - slope * distance))
-        force = (min(ZERO, per_core * distance - ONE) + mine[j] * tent) * nearer
+        force = law(square * nearer, drawn[j], push, slope, offset) * nearer
         force_y += force * dy
         force_x += force * dx
     return force_y, force_x
@@ -87,6 +103,6 @@ def _near_pairs(place, attraction, reach, core, total):  # type: ignore[no-untyp
                 size = gather(sorted_, side, row, column, first, near)
             for at in range(first[here], first[here + 1]):
                 i = order[at]
-                mine = near[2 + i // block, :size]
+                drawn = near[2 + i // block, :size]
                 y, x = sorted_[0, at], sorted_[1, at]
-                total[b, 0, i], total[b, 1, i] = _one_particle(y, x, near, mine, reach[b], core[b])
+                total[b, 0, i], total[b, 1, i] = _one_particle(y, x, near, drawn, reach[b], core[b])
