@@ -70,7 +70,7 @@ def commit(profile: Profile, role: Role, tensors: Mapping[str, "Tensor"], manife
     data = safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     )
-    number = _next_number(profile, role)
+    number = last_number(profile, role) + 1
     while not _commit_as(profile, role, number, data, dict(manifest)):
         number += 1  # another process was faster
     _forget_weights(profile, role, number)
@@ -128,10 +128,10 @@ def _number(key: str) -> int:
     return int(key.rpartition("/")[2][:6])
 
 
-def _next_number(profile: Profile, role: Role) -> int:
-    """A number that was never used, not even by a version that was quarantined: rows elsewhere may name it."""
+def last_number(profile: Profile, role: Role) -> int:
+    """The last number that was used, be it by a version that was quarantined or by an ancestor: rows may name it."""
     keys = profile.store.list(f"{role}/") + profile.store.list(f"quarantine/{role}/")
-    return max((_number(key) for key in keys), default=0) + 1
+    return max([profile.lineage.last(role), *map(_number, keys)])
 
 
 def _commit_as(profile: Profile, role: Role, number: int, data: bytes, manifest: dict[str, Any]) -> bool:

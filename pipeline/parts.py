@@ -111,6 +111,20 @@ def merge(parts: Mapping[str, bytes]) -> tuple[str, bytes]:
     return name, data
 
 
+def until(name: str, data: bytes, last: int) -> tuple[str, bytes] | None:
+    """The name and the bytes of a part with the rows that are numbered up to `last`; None if there are none.
+
+    Raises:
+        DamagedError: These are not the bytes that were written under this name.
+    """
+    table = _decode(name, data)
+    rows = [row for row, number in enumerate(table["sequence"].to_pylist()) if number <= last]
+    if len(rows) == len(table):
+        return name, data
+    kept = table.take(_to_arrow("int", rows)).replace_schema_metadata(None)
+    return _encode(kept) if rows else None
+
+
 def first_of_each(ids: Sequence[str]) -> list[int]:
     """Where each id stands first, ascending."""
     first: dict[str, int] = {}

@@ -6,10 +6,12 @@ embeddings/NAME-VERSION/
 films/ films/_mp4/      the table, and the films that it names by their hash
 rewardor/ generator/    versions of both models (checkpoint.py)
 saved/                  worlds that somebody kept, as mp4 and JSON
+archived                if it is there, lists leave this profile out
 quarantine/             damaged files, each with a note that says why
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import re
@@ -27,6 +29,7 @@ import numpy as np
 from pipeline import config as configs
 from pipeline import plugins
 from pipeline.config import Config, ConfigError
+from pipeline.lineage import Lineage
 from pipeline.parts import Columns, DamagedError, kinds
 from pipeline.roles import Claim, RoleTakenError, held
 from pipeline.rows import EmbeddingTable, EventTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
@@ -64,6 +67,7 @@ class Profile:
         self.store = Store(self.path)
         self.cache: dict[Any, Any] = {}
         self._unreadable: dict[str, str] = {}
+        self.lineage = Lineage(self.root, config.parents, self._unreadable.__setitem__)
         self._rollouts = self._table(
             "rollouts/", kinds(RolloutTable) | {"position": "int", "sim": "text", "version": "int"}
         )
@@ -103,18 +107,21 @@ class Profile:
         """A profile that exists.
 
         Raises:
-            ProfileError: It does not.
+            ProfileError: It does not, or one that it was forked from does not.
             ConfigError: Its name or its profile.toml is not one.
         """
         try:
             text = Store(Path(root) / configs.check_name(name)).get("profile.toml").decode()
-            return cls(Path(root), name, configs.parse(text))
+            profile = cls(Path(root), name, configs.parse(text))
         except FileNotFoundError:
             there = listing(root)
             listed = f"there are: {', '.join(there)}" if there else "there are none yet"
             raise ProfileError(f'no profile "{name}" in {root}{plugins.meant(name, there)}; {listed}') from None
         except ValueError as error:
             raise ConfigError(f"{Path(root) / name / 'profile.toml'}: {error}") from error
+        if trouble := profile.lineage.trouble():
+            raise ProfileError(f'the profile "{name}" cannot be read: {trouble}')
+        return profile
 
     @cached_property
     def key(self) -> bytes:
@@ -139,7 +146,7 @@ class Profile:
 
     def rollouts(self) -> RolloutTable:
         """All worlds, in order of block and position: the order does not depend on who finished first."""
-        return self._view("rollouts", self._rollouts.read(), lambda rows: RolloutTable.of(rows).where(_by_block(rows)))
+        return self._view("rollouts", self._rollouts.read(), RolloutTable.in_order)
 
     def add_rollouts(self, table: RolloutTable) -> None:
         """Add worlds, the rows of a block in its order; those that are there already are left out.
@@ -194,9 +201,11 @@ class Profile:
         Raises:
             ProfileError: This is not the name of a film here.
         """
-        if not re.fullmatch(r"[0-9a-f]{32}\.mp4", file) or not self.store.exists(f"films/_mp4/{file}"):
-            raise ProfileError(f"no film {file!r}")
-        return self.path / "films" / "_mp4" / file
+        named = re.fullmatch(r"[0-9a-f]{32}\.mp4", file)
+        paths = [folder / "films" / "_mp4" / file for folder in (self.path, *self.lineage.folders) if named]
+        for path in filter(Path.is_file, paths):
+            return path
+        raise ProfileError(f"no film {file!r}")
 
     def film_bytes(self, file: str) -> bytes:
         """A film, as it was added.
@@ -218,7 +227,7 @@ class Profile:
 
     def labels(self) -> LabelTable:
         """The votes that count: one per id, those that were undone left out, in order of sequence."""
-        return self._view("labels", self._labels.read(), lambda rows: LabelTable.of(rows).where(_effective(rows)))
+        return self._view("labels", self._labels.read(), LabelTable.counting)
 
     def add_votes(self, votes: Sequence[Vote]) -> list[bool]:
         """Add votes for good; returns which were there already. A vote that was undone stays undone.
@@ -312,11 +321,16 @@ class Profile:
 
         What a full disk forbids is left for another time.
         """
-        folders = [key for key in self.store.list("embeddings/") if key.endswith("/")]
-        embeddings = [self._embedding_folder(folder) for folder in folders]
-        for table in (self._labels, self._rollouts, self._films, self._events, *embeddings):
+        for table in self.tables().values():
             with contextlib.suppress(StoreError):
                 table.compact(grace_s=grace_s)
+
+    def tables(self) -> dict[str, Table]:
+        """All tables by folder."""
+        folders = {key for key in self.store.list("embeddings/") if key.endswith("/")}
+        embeddings = {key: self._embedding_folder(key) for key in sorted(folders.union(self.lineage.embeddings()))}
+        named = {"labels/": self._labels, "films/": self._films, "rollouts/": self._rollouts}
+        return named | {"events/": self._events} | embeddings
 
     def problems(self) -> list[str]:
         """What is damaged, a line each: the file, and why."""
@@ -340,7 +354,7 @@ class Profile:
             self._unreadable[key] = str(error)
 
     def _table(self, folder: str, columns: dict[str, Any]) -> Table:
-        return Table(self.store, folder, columns, self._damaged)
+        return Table(self.store, folder, columns, self._damaged, functools.partial(self.lineage.rows, folder, columns))
 
     def _embedding_table(self, embedder: str, version: int) -> Table:
         return self._embedding_folder(f"embeddings/{re.sub(r'[^A-Za-z0-9_]+', '-', embedder)}-{version}/")
@@ -366,21 +380,10 @@ class Profile:
         return view
 
 
-def listing(root: Path | str) -> list[str]:
-    """The names of all profiles, sorted."""
-    return sorted(path.parent.name for path in Path(root).glob("*/profile.toml"))
-
-
-def _by_block(rows: Columns) -> np.ndarray:
-    """Rows in order of (block, position)."""
-    return np.lexsort((rows["position"], rows["block"]))
-
-
-def _effective(rows: Columns) -> np.ndarray:
-    """Rows that are votes and were not undone."""
-    undone = set(rows["target"][rows["event"] == "undo"].tolist())
-    votes = np.flatnonzero(rows["event"] == "vote")
-    return votes[[id_ not in undone for id_ in rows["id"][votes].tolist()]] if undone else votes
+def listing(root: Path | str, *, archived: bool = False) -> list[str]:
+    """The names of all profiles, sorted; those that were archived only if these are asked for."""
+    folders = [path.parent for path in Path(root).glob("[!.]*/profile.toml")]
+    return sorted(folder.name for folder in folders if archived or not (folder / "archived").exists())
 
 
 def _hash(data: bytes) -> str:

@@ -56,6 +56,11 @@ class RolloutTable(Snapshot):
     time: Floats
     error: Texts
 
+    @classmethod
+    def in_order(cls, columns: Mapping[str, np.ndarray]) -> Self:
+        """Worlds in order of (block, position), a column of its own."""
+        return cls.of(columns).where(np.lexsort((columns["position"], columns["block"])))
+
 
 @dataclass(frozen=True)
 class EmbeddingTable(Snapshot):
@@ -186,6 +191,13 @@ class LabelTable(Snapshot):
     generator: Ints
     time: Floats
     sequence: Ints
+
+    @classmethod
+    def counting(cls, columns: Mapping[str, np.ndarray]) -> Self:
+        """The votes that were not undone."""
+        undone = set(columns["target"][columns["event"] == "undo"].tolist())
+        votes = np.flatnonzero(columns["event"] == "vote")
+        return cls.of(columns).where(votes[[id_ not in undone for id_ in columns["id"][votes].tolist()]])
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
-from pipeline import checkpoint, config
-from pipeline.config import Config
+from pipeline import checkpoint, config, lineage
+from pipeline.config import Config, Parent
 from pipeline.profile import Profile, ProfileError, listing
+from pipeline.store import Store
 
 ROLES: tuple[checkpoint.Role, ...] = ("rewardor", "generator")
 HEADINGS = ("profile", "simulation", "worlds", "labels", "rewardor", "generator", "last active")
@@ -22,9 +24,51 @@ def create(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
         ConfigError: A name, a key or a value will not do.
         ProfileError: There is one of that name.
     """
-    if name in listing(root):
-        raise ProfileError(f'there is a profile "{name}" in {root} already; to go on with it: alife run {name}')
+    _refuse_taken(root, name)
     return Profile.create(root, name, _with(Config(), settings))
+
+
+def fork(root: Path, source: str, name: str, settings: Sequence[str] = ()) -> Profile:
+    """A new profile that goes on from the worlds, films and answers of another, as they are now.
+
+    It writes only to itself, and trains its own models. What comes later to the other one it never sees.
+
+    Raises:
+        ConfigError: A name, a key or a value will not do.
+        ProfileError: There is none to go on from, there is one of the new name, or it would be of another simulation.
+    """
+    parent = Profile.open(root, source)
+    _refuse_taken(root, name)
+    changed = _with(parent.config, settings)
+    if changed.sim != parent.config.sim:
+        raise ProfileError(
+            f'a fork keeps the simulation: the answers in "{source}" are about worlds of {parent.config.sim.name} as '
+            f"it is set there. Another one needs a profile of its own: alife new {name} --set sim…"
+        )
+    upto = lineage.snapshot(parent.store) | {role: checkpoint.last_number(parent, role) for role in ROLES}
+    now = Parent(name=source, mark=lineage.mark(parent.store), upto=upto)
+    return Profile.create(root, name, replace(changed, parents=(*parent.config.parents, now)))
+
+
+def archive(root: Path, name: str, *, back: bool = False) -> None:
+    """Leave a profile out of lists, or put it back there. Nothing else changes: forks go on reading it.
+
+    Raises:
+        ProfileError: There is no such profile.
+        StoreError: The disk does not take it.
+    """
+    if name not in listing(root, archived=True):
+        Profile.open(root, name)  # says what there is
+    store = Store(Path(root) / name)
+    if back:
+        store.delete("archived")
+    else:
+        store.put("archived", b"")
+
+
+def _refuse_taken(root: Path, name: str) -> None:
+    if name in listing(root, archived=True):
+        raise ProfileError(f'there is a profile "{name}" in {root} already; to go on with it: alife run {name}')
 
 
 def open_or_create(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
@@ -34,7 +78,7 @@ def open_or_create(root: Path, name: str, settings: Sequence[str] = ()) -> Profi
         ConfigError: A name, a key or a value will not do.
         ProfileError: What there is cannot be changed like that.
     """
-    if name in listing(root):
+    if name in listing(root, archived=True):
         return opened(root, name, settings)
     profile = create(root, name, settings)
     chosen = profile.config
@@ -97,9 +141,9 @@ def _merge(document: Any, changed: Mapping[str, Any]) -> None:
             document[key] = value
 
 
-def table(root: Path) -> str:
+def table(root: Path, *, archived: bool = False) -> str:
     """A line for each profile, below headings; a sentence where there are none."""
-    names = listing(root)
+    names = listing(root, archived=archived)
     if not names:
         return f"No profiles in {root} yet. To make one: alife new NAME"
     return _aligned([HEADINGS, *(_row(root, name) for name in names)])
@@ -108,7 +152,7 @@ def table(root: Path) -> str:
 def _row(root: Path, name: str) -> Sequence[str]:
     try:
         profile = Profile.open(root, name)
-    except config.ConfigError as error:  # one bad profile.toml must not hide the others
+    except (config.ConfigError, ProfileError) as error:  # one bad profile.toml must not hide the others
         return name, *[""] * 5, str(error)
     worlds, labels = profile.rollouts(), profile.labels()
     versions = [checkpoint.manifests(profile, role) for role in ROLES]

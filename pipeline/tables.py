@@ -38,15 +38,23 @@ class Table:
         folder: Its key prefix, such as "labels/".
         columns: What it holds besides `sequence`; one is called `id`.
         damaged: Told the key of a part that cannot be used, and why: a `DamagedError`, or what the disk said.
+        inherited: Rows that lie elsewhere and never change; asked for once.
     """
 
     def __init__(
-        self, store: Store, folder: str, columns: Mapping[str, Kind], damaged: Callable[[str, Exception], None]
+        self,
+        store: Store,
+        folder: str,
+        columns: Mapping[str, Kind],
+        damaged: Callable[[str, Exception], None],
+        inherited: Callable[[], Sequence[Columns]] = tuple,
     ) -> None:
         self._store = store
         self._folder = folder
         self._columns = dict(columns) | {"sequence": "int"}
         self._damaged = damaged
+        self._inherit = inherited
+        self._inherited: Sequence[Columns] | None = None
         self._widths: dict[str, int] = {}
         self._parts: dict[str, Part] = {}
         self._rows = _union(self._columns, [])
@@ -58,11 +66,32 @@ class Table:
         """All rows in order of sequence: the very same object until a row is added. Costs one listing when idle."""
         with self._reading:
             names = self._names()
-            if names != list(self._parts):
+            if names != list(self._parts) or self._inherited is None:
+                inherited = self._older()
                 self._parts = self._settle(names)
-                self._rows = _union(self._columns, list(self._parts.values()))
+                self._rows = _union(self._columns, [*inherited, *(part.columns for part in self._parts.values())])
                 self._known = set(self._rows["id"].tolist())
             return self._rows
+
+    def files(self) -> dict[str, bytes]:
+        """The names and bytes of parts that hold all rows of this table, inherited ones aside."""
+        found: dict[str, bytes] = {}
+        names: list[str] = []
+        for _ in range(_PATIENCE):  # for the reason that `_settle` gives
+            before, names = names, self._names()
+            if names == before:
+                break
+            found |= {name: data for name in names if name not in found and (data := self._bytes(name)) is not None}
+        return {name: data for name, data in found.items() if name in names}
+
+    def _older(self) -> Sequence[Columns]:
+        """What is inherited."""
+        if self._inherited is None:
+            rows = self._inherit()
+            for columns in rows:
+                self._fix_widths(columns)
+            self._inherited = rows
+        return self._inherited
 
     def _settle(self, names: list[str]) -> dict[str, Part]:
         """The parts that these names, or newer ones, stand for.
@@ -107,7 +136,8 @@ class Table:
 
     def _commit(self, columns: Mapping[str, Sequence[Any] | np.ndarray], rows: np.ndarray) -> None:
         """Write some rows as one part, numbered after all that are there."""
-        start = max((int(name[13:25]) for name in self._names()), default=-1) + 1
+        older = [int(rows["sequence"].max(initial=-1)) for rows in self._older()]
+        start = max([-1, *older, *(int(name[13:25]) for name in self._names())]) + 1
         numbers = {"sequence": np.arange(start, start + len(rows))}
         picked = {name: _pick(columns[name], rows) for name in self._columns if name != "sequence"} | numbers
         name, data = parts.encode(self._columns, picked)
@@ -201,9 +231,9 @@ class Table:
         self._check_width(columns)
 
 
-def _union(kinds: Mapping[str, Kind], all_parts: Sequence[Part]) -> Columns:
+def _union(kinds: Mapping[str, Kind], all_parts: Sequence[Columns]) -> Columns:
     """The rows of all parts in order of (sequence, id), the first of each id."""
-    columns = {name: _join(kind, [part.columns[name] for part in all_parts]) for name, kind in kinds.items()}
+    columns = {name: _join(kind, [part[name] for part in all_parts]) for name, kind in kinds.items()}
     if (np.diff(columns["sequence"]) <= 0).any():
         columns = _take(columns, np.argsort(columns["sequence"], kind="stable"))
     if len(set(columns["id"].tolist())) < len(columns["id"]):
