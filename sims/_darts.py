@@ -3,40 +3,60 @@
 Shapes: B rollouts, N particles, S pixels: the side of the window around a particle.
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+from sims._color import hues
+
+WHEEL = 240
+"""Hues in the circle of hues."""
 
 TIP, TAIL, HALF_BASE = 0.022, 0.011, 0.009
 """A dart: how far its tip is ahead of its place, its base behind, and half its base, in worlds."""
 
-WAKE, WAKE_LIGHT = 0.05, 0.45
+WAKE, WAKE_LIGHT = 0.04, 0.4
 """How far behind a dart its wake fades to nothing, in worlds, and how bright the wake is beside the dart."""
 
+LARGE = 2.0
+"""How much larger the large ones are."""
 
-def darts(place: Tensor, heading: Tensor, color: Tensor, size: int, scale: Tensor | None = None) -> Tensor:
-    """Pictures (B, size, size, 3) uint8 of darts on black, on a torus of side 1.
+
+def darts(place: Tensor, heading: Tensor, color: Tensor, size: int, large: int = 0) -> Tensor:
+    """Pictures (B, size, size, 3) uint8 of darts with fading wakes on black, on a torus of side 1.
 
     Args:
         place: (B, 2, N) in [0, 1): down, along.
         heading: (B, 2, N), unit vectors.
         color: (B, N, 3) in [0, 1].
         size: Side of a picture, in pixels.
-        scale: (N,), how large each one is; 1 if None.
+        large: How many of them, the last ones, are large.
     """
-    grown = torch.ones(place.shape[2]) if scale is None else scale
-    scale = grown.to(place)[:, None, None]
-    down, along = window(place, size, WAKE * float(grown.max()))
-    ahead = (
-        heading[:, 0, :, None, None] * down[..., None] + heading[:, 1, :, None, None] * along[..., None, :]
-    ) / scale
-    aside = heading[:, 1, :, None, None] * down[..., None] - heading[:, 0, :, None, None] * along[..., None, :]
-    aside = aside.abs_() / scale
-    taper = HALF_BASE * (TIP - ahead) / (TIP + TAIL)
-    body = torch.minimum((taper - aside).mul_(scale * size), (ahead + TAIL).mul_(scale * size)).add_(0.5).clamp_(0, 1)
-    fade = (1 + ahead / WAKE).clamp_(0, 1) * (ahead < 0)
-    wake = (1 - aside / (HALF_BASE * fade).clamp_(min=1e-6)).clamp_(min=0).mul_(fade.square_()).mul_(WAKE_LIGHT)
-    light = torch.maximum(body, wake)
-    return (lay(light[..., None] * color[:, :, None, None], place, size, wrap=True) * 255).round_().to(torch.uint8)
+    split = [place.shape[2] - large, large]
+    groups = zip(place.split(split, 2), heading.split(split, 2), color.split(split, 1), (1.0, LARGE), strict=True)
+    light = sum(_lay_darts(*group, size) for group in groups)
+    return light.clamp_(max=1).mul_(255).round_().to(torch.uint8)
+
+
+def hue(angle: Tensor) -> Tensor:
+    """Colors (*, 3) in [0, 1], equally light, by angles (*) in radians."""
+    return hues(WHEEL).to(angle)[(angle * (WHEEL / (2 * math.pi))).round().long() % WHEEL]
+
+
+def _lay_darts(place: Tensor, heading: Tensor, color: Tensor, scale: float, size: int) -> Tensor:
+    """The light of darts that are `scale` times as large as usual, (B, size, size, 3)."""
+    back = scale * (WAKE - TIP) / 2
+    middle = place - back * heading  # of dart and wake: the window around it is the smallest
+    down, along = window(middle, size, scale * (WAKE + TIP) / 2)
+    x, y = heading[:, 0, :, None, None] / scale, heading[:, 1, :, None, None] / scale
+    ahead = x * down[..., None] + (y * along[..., None, :] - back / scale)  # (B, N, S, S), in usual darts
+    aside = (y * down[..., None] - x * along[..., None, :]).abs_()
+    taper = (HALF_BASE / (TIP + TAIL)) * (TIP - ahead)
+    body = torch.minimum(taper.sub_(aside), ahead + TAIL).mul_(scale * size).add_(0.5).clamp_(0, 1)
+    fade = ahead.div_(WAKE).add_(1).clamp_(0, 1)  # 1 in the dart itself, which outshines it
+    wake = (fade - aside.div_(HALF_BASE)).clamp_(min=0).mul_(fade).mul_(WAKE_LIGHT)
+    return lay(torch.maximum(body, wake)[..., None] * color[:, :, None, None], middle, size, wrap=True)
 
 
 def window(place: Tensor, size: int, reach: float) -> tuple[Tensor, Tensor]:
