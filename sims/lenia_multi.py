@@ -34,8 +34,8 @@ SOURCE = (0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 0, 1, 1, 2, 2)
 TARGET = (0, 0, 0, 1, 1, 1, 2, 2, 2, 1, 2, 0, 2, 0, 1)
 """Which channel a kernel looks at, and which one it speaks to."""
 
-HEIGHTS: tuple[tuple[float, ...], ...] = ((1,), (1,), (0.6, 1)) * CHANNELS + ((1,),) * 6
-SHARE = (0.7, 1, 1) * CHANNELS + (1,) * 6
+HEIGHTS: tuple[tuple[float, ...], ...] = ((1,), (1,), (0.6, 1)) * CHANNELS + ((1,), (1, 0.5)) * CHANNELS
+SHARE = (0.7, 1, 1) * CHANNELS + (0.85, 1) * CHANNELS
 """The rings of each kernel, from inner to outer, and how far it reaches beside the widest of its channel."""
 
 KERNELS = len(SOURCE)
@@ -51,7 +51,7 @@ SPACE = Space(
     Param("grain", 0.15, 0.5, scale="log", unit="radii", doc="size of its lumps: high starts as few big blobs"),
 )
 
-LIGHT = ((1.0, 0.36, 0.22), (0.10, 0.80, 0.52), (0.42, 0.34, 1.0))
+LIGHT = ((1.3, 0.4, 0.28), (0.1, 0.85, 0.55), (0.5, 0.36, 1.3))
 NIGHT = (0.015, 0.012, 0.03)
 EXPOSURE = 1.7
 """Red, green and blue of each channel, coral, sea green and violet, which add up to white; of nothing; and how fast a
