@@ -175,18 +175,23 @@ def _pnm(data: bytes) -> np.ndarray:
 def fit(made: np.ndarray, count: int, size: int) -> Tensor:
     """The frames of a film resampled in time and space, (count, size, size, 3) uint8.
 
-    The first stays the first and the last the last. What is not square gets black borders, what is small shows its
-    pixels.
+    The first stays the first and the last the last. What is not square gets black borders.
     """
     times = np.linspace(0, len(made) - 1, count).round().astype(int) if count > 1 else np.array([len(made) - 1])
     shown, back = np.unique(times, return_inverse=True)
+    inner = scaled(made[shown], size)
+    height, width = inner.shape[1:3]
+    canvas = torch.zeros(len(shown), size, size, 3, dtype=torch.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    canvas[:, top : top + height, left : left + width] = inner
+    return canvas[torch.from_numpy(back)]
+
+
+def scaled(made: np.ndarray, size: int) -> Tensor:
+    """Frames whose longer side has `size` pixels, (T, h, w, 3) uint8. What is small shows its pixels."""
     height, width = made.shape[1:3]
     scale = size / max(height, width)
     inner = max(1, round(height * scale)), max(1, round(width * scale))
-    picture = torch.from_numpy(np.ascontiguousarray(made[shown])).permute(0, 3, 1, 2).float()
+    picture = torch.from_numpy(np.array(made)).permute(0, 3, 1, 2).float()
     mode = "area" if scale < 1 else "nearest-exact"
-    scaled = torch.nn.functional.interpolate(picture, inner, mode=mode).round_().to(torch.uint8)
-    canvas = torch.zeros(len(shown), size, size, 3, dtype=torch.uint8)
-    top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
-    canvas[:, top : top + inner[0], left : left + inner[1]] = scaled.permute(0, 2, 3, 1)
-    return canvas[torch.from_numpy(back)]
+    return torch.nn.functional.interpolate(picture, inner, mode=mode).round_().to(torch.uint8).permute(0, 2, 3, 1)

@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from sims import STATUSES, Param, Plan, Rollouts, Simulation, Space
-from sims._program import Decode, ProgramError, command_line, fit, frames, is_picture
+from sims._program import Decode, ProgramError, command_line, fit, frames, is_picture, scaled
 from sims._torch import ALIVE, DEAD, FLAT, FROZEN, STILL, change, contrast
 
 FAILED = STATUSES.index("failed")
@@ -132,12 +132,12 @@ class External(Simulation):
         clip = made.clip[row] = fit(shown, *made.clip.shape[1:3])
         if made.film is not None:
             made.film[row] = fit(shown, *made.film.shape[1:3])
-        made.status[row] = _judge(torch.from_numpy(shown[-1:].copy()), clip)
+        made.status[row] = _judge(scaled(shown[-1:], clip.shape[1]), clip)
         return ""
 
 
 def _judge(last: Tensor, clip: Tensor) -> int:
-    """Dead if the last picture (1, H, W, 3) is flat, frozen if nothing changes at the end of its clip (T, h, w, 3)."""
+    """Dead if the last picture (1, h, w, 3) is flat, frozen if nothing changes at the end of the clip (T, h, w, 3)."""
     if contrast(last.float()) < FLAT:
         return DEAD
     tail = clip[None, -max(2, len(clip) // 8) :].float()
