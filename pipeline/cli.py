@@ -52,7 +52,7 @@ def _lasting(root: Path) -> Path:
     """Refuse a folder that is lost when a job of a cluster ends: such a job runs in a copy of the code."""
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not root.is_absolute():
         raise typer.BadParameter(
-            f'"{root}" would end with this job: give the full path of storage that all nodes reach'
+            f'"{root}" would end with this job: name storage that all nodes reach, by its full path'
         )
     return root
 
