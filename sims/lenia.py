@@ -39,18 +39,13 @@ from sims._fourier import convolve, prepare
 from sims._starts import distance, lumps
 from sims._torch import ALIVE, DEAD, EXPLODED
 
-LIKES = (
-    Param("mu", 0.12, 0.3, scale="log", doc="how crowded a cell likes it: higher makes denser, thicker bodies"),
-    Param("tolerance", 0.17, 0.28, scale="log", doc="sigma / mu^1.5: low is fragile and crisp, high fills the world"),
-    Param("time", 8, 25, scale="log", unit="steps", doc="T, steps per unit of time: higher is slower and smoother"),
-)
 BEGINS = (
     Param("patch", 0.2, 0.6, unit="worlds", doc="radius of the patch that is alive at the start"),
     Param("cover", 0.3, 0.75, doc="share of the patch that is alive: high starts with more"),
     Param("pattern", 0, 1, doc="which lumps: near values start alike, far ones have nothing in common"),
     Param("grain", 0.15, 0.5, scale="log", doc="size of its lumps, in radii: high starts as few big blobs"),
 )
-"""How a cell answers, and how a world starts; what it sees is in `_sees`."""
+"""How a world starts; what its cells like and see is in `_likes` and `_sees`."""
 
 MEMORY = 24
 """Steps after which the trail that colors a world has mostly faded."""
@@ -90,7 +85,7 @@ class Lenia(TorchSimulation[State, Rule]):
 
         The height of a single ring means nothing: a space of one ring has 8 parameters.
         """
-        return Space(*LIKES, *_sees(self.size, self.rings), *BEGINS)
+        return Space(*_likes(self.growth, self.rings), *_sees(self.size, self.rings), *BEGINS)
 
     def rule(self, params: Params) -> Rule:
         """What `step` needs, see `law`, and what `start` needs, (B, 1, 1)."""
@@ -210,6 +205,18 @@ CORES: dict[Core, Callable[[Tensor], Tensor]] = {
     "life": lambda q: _plateau(q) + (q < 0.25) / 2,
 }
 """How loud a ring is across, for q from 0 at its inner to 1 at its outer edge."""
+
+
+def _likes(growth: Growth, rings: int) -> tuple[Param, ...]:
+    """What tells the answers of cells in a space apart."""
+    # A step answers 0 at sigma, a bell at 1.2 sigma; and worlds of a single ring mostly die at the tolerance of others.
+    ease = 1.2 ** ((growth == "step") + (rings == 1))
+    low, high, doc = 0.17 * ease, 0.28 * ease, "sigma / mu^1.5: low is fragile and crisp, high fills the world"
+    return (
+        Param("mu", 0.12, 0.3, scale="log", doc="how crowded a cell likes it: higher makes denser, thicker bodies"),
+        Param("tolerance", low, high, scale="log", doc=doc),
+        Param("time", 8, 25, scale="log", unit="steps", doc="T, steps per unit of time: higher is slower and smoother"),
+    )
 
 
 def _sees(size: int, rings: int) -> tuple[Param, ...]:

@@ -288,7 +288,16 @@ def test_kernels_of_a_space_fit_into_its_world(rings, size, numbers):
 
 
 @pytest.mark.parametrize(
-    "options", [{"rings": 1, "core": "life", "growth": "step"}, {"rings": 5, "growth": "gaussian"}]
+    "options",
+    [
+        {"rings": 1, "core": "step", "growth": "step"},
+        {"rings": 3, "core": "exponential", "growth": "step"},
+        {"rings": 5, "core": "life", "growth": "gaussian"},
+    ],
 )
-def test_other_rings_cores_and_growths_keep_the_contract(options):
-    assert check_simulation(Lenia(**options)) == []
+def test_other_rings_cores_and_growths_are_worth_sampling(options):
+    sim = Lenia(**options)
+    assert check_simulation(sim) == []
+    unit = torch.rand(64, sim.space.dim, generator=torch.Generator().manual_seed(5))
+    made = sim.simulate(unit, torch.arange(64), Plan(clip_frames=8))
+    assert (made.status == STATUSES.index("alive")).float().mean() > 0.3
