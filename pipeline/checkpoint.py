@@ -4,11 +4,12 @@ The manifests are also the history: the curves on the page, which labels a model
 for ever; weights stay for the newest versions and some milestones.
 """
 
+import contextlib
 import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -113,6 +114,51 @@ def weights(profile: Profile, role: Role, number: int) -> dict[str, "Tensor"]:
     return safetensors.torch.load(data)
 
 
+def files(profile: Profile, role: Role, manifest: Manifest) -> Iterator[tuple[str, bytes]]:
+    """The keys and bytes of a version: its manifest, and its weights if they were kept and are intact."""
+    key = _key(role, manifest.number)
+    yield key, profile.store.get(key)
+    with contextlib.suppress(FileNotFoundError):
+        data = profile.store.get(manifest.weights)
+        if hashlib.sha256(data).hexdigest() == manifest.sha256:
+            yield manifest.weights, data
+
+
+def check(profile: Profile, role: Role) -> None:
+    """Look at all versions without taking their word for anything.
+
+    Raises:
+        ValueError: A file is not what `commit` wrote.
+    """
+    keys = profile.store.list(f"{role}/")
+    known = {_check(profile, role, key, keys) for key in keys if key.endswith(".json")}
+    unknown = [key for key in keys if key.endswith(".safetensors") and key not in known]
+    if unknown:
+        raise ValueError(f"{unknown[0]}: no manifest names it")
+
+
+def _check(profile: Profile, role: Role, key: str, keys: Collection[str]) -> str:
+    """Look at a version; returns the key of its weights."""
+    import safetensors
+
+    try:
+        manifest = _parse(profile.store.get(key))
+        weights = _weights_key(role, _number(key), manifest.sha256)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{key}: it is not a manifest: {error}") from error
+    if (manifest.number, manifest.weights) != (_number(key), weights) or not isinstance(manifest.snapshot, dict):
+        raise ValueError(f"{key}: it is the manifest of another version")
+    try:
+        data = profile.store.get(weights) if weights in keys else None
+        if data is not None and hashlib.sha256(data).hexdigest() != manifest.sha256:
+            raise ValueError(f"{weights}: its bytes do not match the hash in its manifest")
+        if data is not None:
+            safetensors.deserialize(data)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{weights}: {error}") from error
+    return weights
+
+
 def _refuse_non_finite(tensors: Mapping[str, "Tensor"]) -> None:
     bad = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
     if bad:
@@ -121,6 +167,10 @@ def _refuse_non_finite(tensors: Mapping[str, "Tensor"]) -> None:
 
 def _key(role: Role, number: int) -> str:
     return f"{role}/{number:06d}.json"
+
+
+def _weights_key(role: Role, number: int, sha256: str) -> str:
+    return f"{role}/{number:06d}-{sha256[:16]}.safetensors"
 
 
 def _number(key: str) -> int:
@@ -142,7 +192,7 @@ def _commit_as(profile: Profile, role: Role, number: int, data: bytes, manifest:
         time=time.time(),
         metrics={name: float(value) for name, value in manifest.pop("metrics", {}).items()},
         snapshot=manifest.pop("snapshot", {}),
-        weights=f"{role}/{number:06d}-{sha256[:16]}.safetensors",
+        weights=_weights_key(role, number, sha256),
         sha256=sha256,
         more=manifest,
     )

@@ -61,7 +61,7 @@ class Lineage:
     def files(self, folder: str) -> dict[str, bytes]:
         """Parts with these very rows."""
         kept: dict[str, bytes] = {}
-        for table, last in self._tables(folder, {}):
+        for table, last in self._tables(folder, {"id": "text"}):
             for name, data in table.files().items():
                 try:
                     part = parts.until(name, data, last)

@@ -108,6 +108,10 @@ class Store:
                 temporary.unlink(missing_ok=True)
             raise StoreError(f"{key} was not changed: {error.strerror or error}") from error
 
+    def sync(self) -> None:
+        """Make the names in the folder itself survive a power cut."""
+        _sync_folder(self.root)
+
     def sweep(self, prefix: str, age_s: float = 3600.0) -> None:
         """Remove what killed writers left below a prefix, once it is older than any living writer could need."""
         for path in self._path(prefix).glob(f"{_TEMPORARY}*"):

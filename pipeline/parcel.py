@@ -1,0 +1,191 @@
+"""A profile as one file, to keep or to send: a zip of its files as they are, and a list of their hashes.
+
+Nothing becomes a profile before all of it was looked at as a stranger's: see `customs`.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import tomlkit
+
+from pipeline import checkpoint, config, customs
+from pipeline.config import ConfigError
+from pipeline.customs import FORMAT, INDEX, SETTINGS
+from pipeline.profile import Profile, ProfileError, listing
+from pipeline.store import Store, StoreError
+
+STALE_S = 86_400.0
+"""Folders of imports that were killed are removed once they are older, in seconds, than any living import."""
+
+Step = Callable[[int], None]
+"""Told how many more files are done."""
+
+
+class ParcelError(ProfileError):
+    """Raised when a file is not a parcel, or one that could do harm."""
+
+
+# -- packing ----------------------------------------------------------------------------------------------------------
+
+
+def pack(profile: Profile, path: Path, done: Step = lambda _: None) -> None:
+    """Write a profile, with all that it has from ancestors, into one file.
+
+    What is damaged is left out; `profile.problems()` names it.
+
+    Raises:
+        ParcelError: There is such a file already, or it cannot be written.
+    """
+    if path.exists():
+        raise ParcelError(f"there is {path} already; it stays as it is")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with partial.open("xb") as file:
+            _write(profile, file, done)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    except OSError as error:
+        raise ParcelError(f"{path} was not written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(profile: Profile, file: IO[bytes], done: Step) -> None:
+    there: dict[str, str] = {}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for key, data in _contents(profile):
+            if flaw := customs.flaw(key, data):
+                profile.quarantine(key, flaw)
+                continue
+            there[key] = hashlib.sha256(data).hexdigest()
+            archive.writestr(_entry(key), data)
+            done(1)
+        index = FORMAT | {"name": profile.name, "files": there}
+        archive.writestr(_entry(INDEX), json.dumps(index, indent=1, sort_keys=True))
+
+
+def _entry(key: str) -> zipfile.ZipInfo:
+    """A name in a zip, without a date: the same profile is the same bytes."""
+    entry = zipfile.ZipInfo(key)
+    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    return entry
+
+
+def _contents(profile: Profile) -> Iterator[tuple[str, bytes]]:
+    """All files, those that name others first: whoever adds to the profile meanwhile leaves no gap."""
+    yield SETTINGS, _alone(profile)
+    for folder, table in profile.tables().items():
+        table.read()  # moves damaged parts out of the way
+        files = profile.lineage.files(folder) | table.files()
+        yield from ((folder + name, data) for name, data in sorted(files.items()))
+    for file in sorted(set(profile.films().file.tolist())):
+        with contextlib.suppress(ProfileError, FileNotFoundError):
+            yield f"films/_mp4/{file}", profile.film_bytes(file)
+    for role in checkpoint.ROLES:
+        for manifest in checkpoint.manifests(profile, role):
+            yield from checkpoint.files(profile, role, manifest)
+    for key in profile.store.list("saved/"):
+        if key.endswith((".json", ".mp4")):
+            yield key, profile.store.get(key)
+
+
+def _alone(profile: Profile) -> bytes:
+    """Its settings, those of one that has no ancestors."""
+    text = profile.store.get(SETTINGS)
+    if not profile.config.parents:
+        return text
+    document = tomlkit.parse(text.decode())
+    document.remove("parents")
+    return tomlkit.dumps(document).encode()
+
+
+# -- unpacking --------------------------------------------------------------------------------------------------------
+
+
+def unpack(root: Path, path: Path, name: str = "", *, trust: bool = False, done: Step = lambda _: None) -> Profile:
+    """The profile in a file, as a new one; its key is its own, so that nothing signed before is valid.
+
+    Args:
+        root: Where profiles are.
+        path: The file.
+        name: What to call it; as it was called by default.
+        trust: Whether it may name programs, and code that is not in the catalogue.
+        done: Told how many more files were read.
+
+    Raises:
+        ParcelError: The file is no parcel, or could do harm.
+        ProfileError: There is a profile of that name.
+        StoreError: The disk does not take it.
+    """
+    try:
+        with customs.bounded_memory(), customs.opened(path) as archive:
+            index = customs.read_index(archive)
+            name = config.check_name(name or index.name)
+            return _unpack(root, archive, index, name, trust, done)
+    except (zipfile.BadZipFile, ValueError, RecursionError, MemoryError, EOFError, NotImplementedError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        why = "reading it takes too much memory" if isinstance(error, MemoryError) else str(error)
+        raise ParcelError(f"{path} is not imported: {why}") from error
+
+
+def _unpack(root: Path, archive: zipfile.ZipFile, index: customs.Index, name: str, trust: bool, done: Step) -> Profile:
+    if (root / name).exists():
+        where = "profile" if name in listing(root, archived=True) else "folder"
+        raise ProfileError(f'there is a {where} "{name}" in {root} already; another name: alife import FILE NAME')
+    _sweep(root)
+    half = root / f".import-{uuid.uuid4().hex}"
+    try:
+        store = Store(half)
+        for key, digest in index.files.items():
+            store.put(key, customs.read(archive, key, digest))
+            done(1)
+        _check(Profile(root, half.name, customs.settings(store, trust)))
+        shutil.rmtree(half / "quarantine", ignore_errors=True)
+        store.put("secret.key", secrets.token_bytes(32), private=True)
+        _publish(half, root / name)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return Profile.open(root, name)
+
+
+def _publish(half: Path, path: Path) -> None:
+    try:
+        half.rename(path)
+    except OSError as error:
+        raise StoreError(f"{path} was not made: {error.strerror or error}") from error
+    Store(path.parent).sync()
+
+
+def _sweep(root: Path) -> None:
+    """Remove what imports that were killed left behind."""
+    for path in root.glob(".import-*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - STALE_S:
+                shutil.rmtree(path)
+
+
+def _check(profile: Profile) -> None:
+    """Read everything as what it claims to be.
+
+    Raises:
+        ValueError: Something is not.
+    """
+    for table in profile.tables().values():
+        table.read()
+    for role in checkpoint.ROLES:
+        checkpoint.check(profile, role)
+    if problems := profile.problems():
+        raise ValueError(problems[0])
