@@ -220,6 +220,13 @@ def _check_purity(subject: _Subject) -> Iterator[tuple[str, str]]:
                 yield subject.at(method), f"{method}: writes into the {name} it was given: return new tensors"
 
 
+def _check_runs(subject: _Subject) -> Iterator[tuple[str, str]]:
+    """It can be simulated at all; a program that hangs is not asked again and again."""
+    made = subject.sim.simulate(subject.unit[:2], subject.seeds[:2], PLAN)
+    if isinstance(made, Rollouts) and made.errors and all(made.errors):
+        yield subject.at("simulate"), f"simulate: the first two random worlds failed: {made.errors[0]}"
+
+
 def _check_globals(subject: _Subject) -> Iterator[tuple[str, str]]:
     """It leaves the process and its arguments as it found them, even in two corners of its space."""
     corners = torch.stack([torch.zeros(subject.sim.space.dim), torch.ones(subject.sim.space.dim)])
@@ -333,8 +340,7 @@ def _check_status(subject: _Subject) -> Iterator[tuple[str, str]]:
     clip = subject.first.clip[alive].flatten(2, 3)  # (B, T, pixels, 3)
     if not bool(alive.any()):
         found = sorted({STATUSES[i] for i in subject.first.status.tolist()})
-        why = next((f" ({error})" for error in subject.first.errors if error), "")
-        words = f"status: none of {WORLDS} random worlds is alive, they are {found}{why}"
+        words = f"status: none of {WORLDS} random worlds is alive, they are {found}"
         yield place, f"{words}: mend the ranges in space, or status"
     if bool((clip[:, -1] == clip[:, -1, :1]).flatten(1).all(1).any()):
         yield place, "status: a world that ends in one flat color is called alive: call it dead"
@@ -372,11 +378,12 @@ CHECKS: dict[Check, tuple[Check, ...]] = {
     _check_words: (_check_space,),
     _check_forms: (_check_space,),
     _check_purity: (_check_forms,),
-    _check_globals: (_check_space, _check_forms),
-    _check_shapes: (_check_space, _check_forms),
+    _check_runs: (_check_space, _check_forms),
+    _check_globals: (_check_space, _check_forms, _check_runs),
+    _check_shapes: (_check_space, _check_forms, _check_runs),
     **dict.fromkeys(
         (_check_determinism, _check_seeds, _check_status, _check_refusals, _check_device),
-        (_check_space, _check_forms, _check_shapes),
+        (_check_space, _check_forms, _check_runs, _check_shapes),
     ),
 }
 """What to ask, in order, and which promises must be kept for the question to make sense."""

@@ -104,7 +104,7 @@ def twisted(twist):
         (Unequal(), "compare by them"),
         (Undocumented(), "say what turning it up does"),
         (Spaceless(), "return a Space"),
-        (Raising(), "OverflowError while checking its globals: 2 worlds"),
+        (Raising(), "OverflowError while checking its runs: 2 worlds"),
     ],
 )
 def test_what_is_wrong_with_it(sim, cure):

@@ -119,9 +119,17 @@ def test_pictures_go_all_the_way() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sim", [ripples(), picture()], ids=["film", "picture"])
-def test_the_contract(sim: External) -> None:
-    assert check_simulation(sim) == []
+def test_the_contract() -> None:  # that of pictures: tests/test_tutorial.py
+    assert check_simulation(ripples()) == []
+
+
+def test_a_program_that_never_works_is_not_asked_again(folder: Path) -> None:
+    started = folder.parent / "started"
+    sim = perl(f"open(F, '>>{started}'); print F 1; print STDERR 'no licence'; exit 3")
+    assert check_simulation(sim) == [
+        "simulate: the first two random worlds failed: perl ended with status 3; it said: no licence"
+    ]
+    assert started.read_text() == "11"
 
 
 def test_the_example_lives() -> None:
@@ -263,7 +271,10 @@ def test_what_could_never_run_is_refused(options: dict, message: str) -> None:
         ("sleep 60", "perl took more than 0.5 s"),
         ("1 while 1", "perl took more than 0.5 s"),
         ("$SIG{TERM} = $SIG{INT} = 'IGNORE'; print STDERR qq(busy\n); sleep 60", "0.5 s; it said: busy"),
-        ("print qq(step 1\n); die qq(no convergence\n)", "perl ended with status 255; it said: no convergence"),
+        (
+            "print qq(step 1\n); print STDERR qq(no convergence\n); exit 3",
+            "perl ended with status 3; it said: no convergence",
+        ),
         ("kill 'SEGV', $$", "perl was ended by SIGSEGV"),
         ("print qq(nothing to do\n)", "it left no *.ppm; it left nothing; it said: nothing to do"),
         ("open(F, '>out.txt'); print F 1", "it left no *.ppm; it left out.txt, params.json"),
