@@ -153,15 +153,16 @@ class _Take:
     def judge(self, now: int) -> None:
         """Stop the worlds in whose pictures nothing is to be seen, or nothing changes any more."""
         shot = [frames[0] for time, frames in self.clip_times.items() if time <= now]
-        rows, recent = self.running(), max(2, self.plan.clip_frames // 8)
-        if not len(rows) or len(shot) < recent:
+        recent = max(2, self.plan.clip_frames // 8)
+        if len(shot) < recent:
             return
-        tail = self.clip[rows[:, None], torch.tensor(shot[-recent:])].float()  # (B, recent, h, w, 3)
-        flat = contrast(tail[:, -1]) < FLAT
-        still = change(tail) <= (STILL if now == self.sim.steps else 0)
-        self.verdict[rows[still]] = FROZEN
-        self.verdict[rows[flat]] = DEAD
-        self._hold(rows[still], now)
+        for rows in self.running().split(self.width):  # All at once would leave the cache.
+            tail = self.clip[rows[:, None], torch.tensor(shot[-recent:])].float()  # (B, recent, h, w, 3)
+            flat = contrast(tail[:, -1]) < FLAT
+            still = change(tail) <= (STILL if now == self.sim.steps else 0)
+            self.verdict[rows[still]] = FROZEN
+            self.verdict[rows[flat]] = DEAD
+            self._hold(rows[still], now)
 
     def _hold(self, rows: Tensor, now: int) -> None:
         """Fill the films of frozen worlds with the picture they froze in."""
