@@ -30,25 +30,25 @@ from sims._torch import ALIVE, DEAD, EXPLODED
 
 CHANNELS = 3
 
-SOURCE = (0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 0, 1, 1, 2, 2)
+SOURCE = (0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 1, 2, 0, 1, 2)
 TARGET = (0, 0, 0, 1, 1, 1, 2, 2, 2, 1, 2, 0, 2, 0, 1)
-"""Which channel a kernel looks at, and which one it speaks to."""
+"""Which channel a kernel looks at, and which one it speaks to: three each to itself, then to the next and the last."""
 
-HEIGHTS: tuple[tuple[float, ...], ...] = ((1,), (1,), (0.6, 1)) * CHANNELS + ((1,), (1, 0.5)) * CHANNELS
-SHARE = (0.7, 1, 1) * CHANNELS + (0.85, 1) * CHANNELS
+HEIGHTS: tuple[tuple[float, ...], ...] = ((1,), (1,), (0.6, 1)) * CHANNELS + ((1,),) * CHANNELS + ((1, 0.5),) * CHANNELS
+SHARE = (0.7, 1, 1) * CHANNELS + (0.85,) * CHANNELS + (1,) * CHANNELS
 """The rings of each kernel, from inner to outer, and how far it reaches beside the widest of its channel."""
 
 KERNELS = len(SOURCE)
 
 SPACE = Space(
-    Param("mu", 0.12, 0.34, (KERNELS,), "log", doc="how crowded each kernel likes it: higher makes thicker bodies"),
-    Param("tolerance", 0.2, 0.42, (CHANNELS,), "log", doc="sigma / mu of who speaks to it: high lets a channel spread"),
-    Param("weight", 0.1, 0.7, (KERNELS,), doc="how loud each kernel is: high is fast and nervous"),
+    Param("mu", 0.12, 0.28, (KERNELS,), "log", doc="how crowded each kernel likes it: higher makes thicker bodies"),
+    Param("tolerance", 0.22, 0.44, (CHANNELS,), "log", doc="sigma / mu of who speaks to it: high lets a channel spread"),
+    Param("weight", 0.18, 0.75, (KERNELS,), doc="how loud each kernel is: high is fast and nervous"),
     Param("reach", 0.7, 1, (CHANNELS,), unit="radii", doc="how far a channel is seen: the size of what it forms"),
-    Param("patch", 0.2, 0.5, unit="worlds", doc="radius of the patch that is alive at the start"),
+    Param("patch", 0.15, 0.45, unit="worlds", doc="radius of the patch that is alive at the start"),
     Param("cover", 0.3, 0.75, doc="share of the patch that is alive, per channel: high starts with more"),
     Param("pattern", 0, 1, doc="which lumps: near values start alike, far ones have nothing in common"),
-    Param("grain", 0.15, 0.5, scale="log", unit="radii", doc="size of its lumps: high starts as few big blobs"),
+    Param("grain", 0.12, 0.4, scale="log", unit="radii", doc="size of its lumps: high starts as few big blobs"),
 )
 
 LIGHT = ((1.3, 0.4, 0.28), (0.1, 0.85, 0.55), (0.5, 0.36, 1.3))
