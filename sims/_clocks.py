@@ -6,6 +6,7 @@ Shapes: B rollouts, N particles, K kinds.
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from sims._cells import ONE, TINY, ZERO, arrange, cells, gather, room
 from sims._compile import compiled
@@ -25,14 +26,20 @@ def mingle(place: Tensor, kind: Tensor, attraction: Tensor, reach: Tensor, core:
         reach: (B,), at most 1/2.
         core: (B,) in (0, 1), in units of the reach.
     """
-    count = attraction.shape[1]
-    hand, weight = hands(kind, count), mixture(kind, count)
     if place.device.type != "cpu" or place.dtype != torch.float32:
-        return _dense(place, hand, weight, attraction, reach, core)
-    numbers = torch.cat([place, hand, weight], 1)
+        return dense(place, kind, attraction, reach, core)
     total = torch.empty(len(place), 4, place.shape[2])
-    _near_pairs(*(one.contiguous().numpy() for one in (numbers, attraction, reach, core)), total.numpy())
+    _near_pairs(*(one.contiguous().numpy() for one in (place, kind, attraction, reach, core)), total.numpy())
     return total[:, :2], total[:, 2:]
+
+
+def dense(place: Tensor, kind: Tensor, attraction: Tensor, reach: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
+    """`mingle` on any device, with all pairs in memory at once."""
+    offset, distance = apart(place)
+    close = (1 - distance / reach[:, None, None]).clamp(min=0)
+    mean = hands(kind, attraction.shape[1]) @ close / close.sum(1, keepdim=True)
+    weight = mixture(kind, attraction.shape[1])
+    return tug(offset, distance, weight.mT @ attraction @ weight, reach, core), mean
 
 
 def hands(kind: Tensor, count: int) -> Tensor:
@@ -43,18 +50,9 @@ def hands(kind: Tensor, count: int) -> Tensor:
 
 def mixture(kind: Tensor, count: int) -> Tensor:
     """How much a particle is of each kind, (B, K, N): of at most two, and of 1 in all."""
-    away = (kind[:, None] - torch.arange(count, device=kind.device)[:, None]) % count
-    return (1 - torch.minimum(away, count - away)).clamp(min=0)
-
-
-def _dense(
-    place: Tensor, hand: Tensor, weight: Tensor, attraction: Tensor, reach: Tensor, core: Tensor
-) -> tuple[Tensor, Tensor]:
-    """`mingle` on any device, with all pairs in memory at once."""
-    offset, distance = apart(place)
-    close = (1 - distance / reach[:, None, None]).clamp(min=0)
-    mean = hand @ close / close.sum(1, keepdim=True)
-    return tug(offset, distance, weight.mT @ attraction @ weight, reach, core), mean
+    first = kind.long()
+    this, next_ = (one_hot(one % count, count).mT for one in (first, first + 1))
+    return this + (kind - first)[:, None] * (next_ - this)
 
 
 @compiled
@@ -92,14 +90,29 @@ def _draw(weight, attraction, near, drawn):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _near_pairs(numbers, attraction, reach, core, total):  # type: ignore[no-untyped-def]
-    """`mingle` for float32, into `total`; the numbers are places, hands and mixtures."""
-    n = numbers.shape[2]
-    sorted_, order, first, near = room(n, numbers.shape[1])
-    drawn = np.empty(near.shape[1], np.float32)
-    for b in range(len(numbers)):
+def _describe(place, kind, numbers):  # type: ignore[no-untyped-def]
+    """The place, the hand and the mixture of each particle, (4 + K, N)."""
+    count = len(numbers) - 4
+    numbers[:2], numbers[4:] = place, ZERO
+    for i in range(kind.size):
+        angle = kind[i] * np.float32(2 * np.pi / count)
+        numbers[2, i], numbers[3, i] = np.cos(angle), np.sin(angle)
+        first = int(kind[i])
+        part = kind[i] - np.float32(first)
+        numbers[4 + first % count, i] += ONE - part
+        numbers[4 + (first + 1) % count, i] += part
+
+
+@compiled
+def _near_pairs(place, kind, attraction, reach, core, total):  # type: ignore[no-untyped-def]
+    """`mingle` for float32, into `total`."""
+    n, rows = place.shape[2], 4 + attraction.shape[1]
+    sorted_, order, first, near = room(n, rows)
+    numbers, drawn = np.empty((rows, n), np.float32), np.empty(near.shape[1], np.float32)
+    for b in range(len(place)):
         side = cells(n, reach[b])
-        arrange(numbers[b], side, sorted_, order, first)
+        _describe(place[b], kind[b], numbers)
+        arrange(numbers, side, sorted_, order, first)
         for cell in range(side * side):
             row, column = cell // side, cell % side
             here = row * (side + 2) + column + 1

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from sims import Param, Params, Space
 from sims._discs import tinted
+from sims._torch import ALIVE, FROZEN
 from sims.particle_life import DT, ParticleLife, Rule, State, scale, wrap
 
 CLOCK = (
@@ -80,3 +81,8 @@ class ParticleLifePlus(ParticleLife):
     def draw(self, state: State, size: int) -> Tensor:
         """Frames of the world, (B, size, size, 3) uint8: a disc for each particle, in the hue of its kind, on black."""
         return tinted(state["place"], 2 * state["kind"], 2 * self.kinds, size, scale(self.particles))
+
+    def status(self, state: State, rule: Rule) -> Tensor:
+        """As in Particle Life, but where nothing moves colors may still turn: the driver judges that from the clip."""
+        verdict = super().status(state, rule)
+        return verdict.where(verdict != FROZEN, ALIVE)

@@ -68,6 +68,12 @@ def test_those_who_agree_only_drift(lag):
     assert run(sim, state, rule, 100)["kind"][0].tolist() == pytest.approx([expected] * 2)
 
 
+def test_bodies_at_rest_live_while_their_colors_turn():
+    sim = ParticleLifePlus(particles=2)
+    state, rule = clocks(sim, [0.5, 0.5], drift=0.25)
+    assert STATUSES[sim.status(state, rule).item()] == "alive"
+
+
 def test_with_a_lag_of_a_quarter_both_hurry():
     sim = ParticleLifePlus(particles=2)
     state, rule = clocks(sim, [0.0, 0.75], follow=1.0, lag=0.25)
