@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from pipeline import keeping
+from pipeline.arguments import ROOT, NameArgument, RootOption, SetOption
+
 if TYPE_CHECKING:
     from pipeline.profile import Profile
     from sims import Simulation
 
 ROLES: tuple[Literal["rewardor", "generator"], ...] = ("rewardor", "generator")
-ROOT = Path("profiles")
 HOST, PORT = "127.0.0.1", 7860
 ABOUT = """Learn what people find worth watching in artificial life.
 
@@ -41,31 +43,12 @@ class Verbs(TyperGroup):
 
 app = typer.Typer(cls=Verbs, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=ABOUT)
 
+app.add_typer(keeping.verbs)
+
 FILES = (".py", ".toml")
 """What names a file: code, or the description of a program."""
 
 PluginHelp = "in the catalogue, or code from outside: package.module:Class or a .py file"
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The profile.")]
-
-
-def _lasting(root: Path) -> Path:
-    """Refuse a folder that is lost when a job of a cluster ends: such a job runs in a copy of the code."""
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not root.is_absolute():
-        raise typer.BadParameter(
-            f'"{root}" would end with this job: name storage that all nodes reach, by its full path'
-        )
-    return root
-
-
-RootOption = Annotated[
-    Path, typer.Option("--root", envvar="ALIFE_ROOT", callback=_lasting, help="Folder of the profiles.")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="One setting of profile.toml, such as rollouts.prior=600; repeatable."
-    ),
-]
 SimArgument = Annotated[str, typer.Argument(metavar="SIM", help=f"A simulation: {PluginHelp}, or of a program, .toml.")]
 SimSetOption = Annotated[
     list[str] | None,
@@ -142,11 +125,14 @@ def _part(section: str, plugin: str) -> str:
 
 
 @app.command("list")
-def list_(root: RootOption = ROOT) -> None:
+def list_(
+    archived: Annotated[bool, typer.Option("--all", help="Those that were archived too.")] = False,
+    root: RootOption = ROOT,
+) -> None:
     """List the profiles."""
     from pipeline import shelf
 
-    print(shelf.table(root))
+    print(shelf.table(root, archived=archived))
 
 
 @app.command()

@@ -39,6 +39,9 @@ ELITE = 0.05
 CLEAR = 0.1
 """Pairs count for accuracy if their utilities differ by more than this, in standard deviations."""
 
+BOOTSTRAPS = 1000
+"""Draws for an interval."""
+
 FEWEST = 0.02
 """Share of alive worlds below which no reference is made: the prior is then hardly one."""
 
@@ -153,6 +156,18 @@ def percentile(value: NDArray[np.floating], among: NDArray[np.floating]) -> Arra
     rank = np.sort(among)
     below, upto = np.searchsorted(rank, value, "left"), np.searchsorted(rank, value, "right")
     return (below + upto) / (2 * len(among))
+
+
+def win_rate(ours: Array, theirs: Array, seed: int) -> tuple[float, float, float]:
+    """Share of pairs of one of ours (N,) and one of theirs (R,) that ours wins, ties half, and its 95 % interval.
+
+    A bootstrap over worlds, since pairs that share a world are not independent. -inf, the dead, lose to the living.
+    """
+    wins = (ours[:, None] > theirs).astype(float) + (ours[:, None] == theirs) / 2
+    draw = np.random.default_rng(seed)
+    left, right = (draw.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAPS) / n for n in wins.shape)
+    low, high = np.quantile(((left @ wins) * right).sum(1), (0.025, 0.975))
+    return float(wins.mean()), float(low), float(high)
 
 
 def pair_accuracy(predicted: NDArray[np.floating], utility: Array) -> float:

@@ -1,7 +1,7 @@
 """Looking at many random worlds at once: a contact sheet, and a film in which those that live play together."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,9 +85,18 @@ def look(sim: Simulation, n: int, seed: int, done: Step = lambda _: None) -> Wor
 def play(sim: Simulation, worlds: Worlds, done: Step = lambda _: None) -> bytes:
     """The mp4 of the first living worlds side by side, at most TOGETHER; there must be one."""
     rows = worlds.alive[:TOGETHER]
+    return film.encode(_side_by_side(films(sim, worlds.unit[rows], worlds.seeds[rows], done)))
+
+
+def films(sim: Simulation, unit: Tensor, seeds: Tensor, done: Step = lambda _: None) -> np.ndarray:
+    """Films (B, T, FILM_SIDE, FILM_SIDE, 3) uint8 of some worlds."""
     plan = Plan(film_frames=film.FRAMES, film_size=FILM_SIDE)
-    parts = _chunks(sim, worlds.unit[rows], worlds.seeds[rows], plan, done)
-    return film.encode(_side_by_side(np.concatenate([frames for _, frames, _ in parts])))
+    return np.concatenate([frames for _, frames, _ in _chunks(sim, unit, seeds, plan, done)])
+
+
+def versus(boards: Mapping[str, np.ndarray]) -> bytes:
+    """The mp4 in which equally many films (B, T, s, s, 3) of several makers play, next to each other, under titles."""
+    return film.encode(np.concatenate([_titled(title, _side_by_side(made)) for title, made in boards.items()], 2))
 
 
 def sheet(title: str, worlds: Worlds, *, alive_only: bool = False) -> Image.Image:
@@ -121,6 +130,13 @@ def _side_by_side(films: np.ndarray) -> np.ndarray:
         y, x = top + i // columns * (side + gap), left + i % columns * (side + gap)
         whole[:, y : y + side, x : x + side] = one
     return whole
+
+
+def _titled(title: str, frames: np.ndarray) -> np.ndarray:
+    """Frames (T, H, W, 3) under a line of text."""
+    head = Image.new("RGB", (frames.shape[2], 2 * 16), GROUND)
+    ImageDraw.Draw(head).text((MARGIN // 2, 8), title, WORDS, ImageFont.load_default(TEXT))
+    return np.concatenate([np.tile(np.asarray(head), (len(frames), 1, 1, 1)), frames], 1)
 
 
 Part = tuple[list[str], np.ndarray, list[str]]

@@ -158,8 +158,9 @@ def _row(root: Path, name: str) -> Sequence[str]:
     versions = [checkpoint.manifests(profile, role) for role in ROLES]
     models = (profile.config.rewardor.name, profile.config.generator.name)
     moments = [*worlds.time, *labels.time, *(version.time for made in versions for version in made)]
+    away = profile.store.exists("archived")
     return (
-        name,
+        f"{name} (archived)" if away else name,
         profile.config.sim.name,
         str(len(worlds.id)),
         str(len(labels.id)),

@@ -16,7 +16,8 @@ import pytest
 from pipeline import cli, plugins, run, shelf
 from pipeline.profile import Profile, listing
 
-VERBS = ("new", "list", "run", "label", "train", "browse", "status", "check", "gallery")
+KEEPING = ("fork", "compare", "archive", "export", "import")
+VERBS = (*KEEPING, "new", "list", "run", "label", "train", "browse", "status", "check", "gallery")
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -147,7 +148,7 @@ def test_mistakes_are_one_message(alife: Call, words: list[str], given: str, mea
 
 
 def test_a_bug_is_not_called_a_mistake(alife: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "table", lambda _: 1 / 0)
+    monkeypatch.setattr(shelf, "table", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         alife("list")
 

@@ -26,7 +26,7 @@ HOMES = {
     "imageio": ("pipeline/film.py",),
     "imageio_ffmpeg": ("pipeline/film.py",),
     "PIL": ("pipeline/gallery.py",),
-    "typer": ("pipeline/cli.py",),
+    "typer": ("pipeline/cli.py", "pipeline/keeping.py", "pipeline/arguments.py"),
     "pickle": ("sims/_check.py",),  # to see that a simulation travels; what it reads is what it wrote
 }
 """The only files, or folders, that may know a library."""

@@ -1,0 +1,135 @@
+"""The verbs that keep profiles: going on from one, comparing two, putting one away, sending one and receiving it."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.arguments import ROOT, NameArgument, RootOption, SetOption
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def fork(
+    source: Annotated[str, typer.Argument(metavar="NAME", help="The profile to go on from.")],
+    name: Annotated[str, typer.Argument(metavar="NEW", help="What to call the new one.")],
+    settings: SetOption = None,
+    root: RootOption = ROOT,
+) -> None:
+    """Make a profile that goes on from another's answers.
+
+    It tries another model on the same answers, or other settings; the other profile stays as it is, and what comes to
+    it later does not come to the new one.
+    """
+    from pipeline import shelf
+
+    made = shelf.fork(root, source, name, settings or [])
+    print(
+        f"Made {made.path}, which goes on from {len(made.labels().id)} labels and {len(made.rollouts().id)} worlds of "
+        f"{source}. Next: alife train {name}, or alife run {name}"
+    )
+
+
+@verbs.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="NAME", help="A profile.")],
+    second: Annotated[str, typer.Argument(metavar="NAME", help="Another one of the same simulation.")],
+    n: Annotated[int, typer.Option("--n", min=2, help="How many worlds of each.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Other numbers, other worlds.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write the film to.")] = Path("compare"),
+    root: RootOption = ROOT,
+) -> None:
+    """Put the generators of two profiles side by side.
+
+    On the same seeds: how many worlds live, which win by the taste of either, how different they are, and a film.
+    """
+    from pipeline.profile import Profile
+
+    profiles = Profile.open(root, first), Profile.open(root, second)
+    import torch
+
+    torch.set_num_threads(1)  # as simulators do
+    from pipeline.compare import TOGETHER, Comparison
+
+    film = out / f"{first}-{second}.mp4"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with typer.progressbar(length=2 * n, label=f"Simulating {n} worlds of each", file=sys.stderr) as bar:
+            found = Comparison(profiles, n, seed, bar.update)
+        print(found, flush=True)
+        with typer.progressbar(length=2 * min(n, TOGETHER), label="Filming some of each", file=sys.stderr) as bar:
+            film.write_bytes(found.film(bar.update))
+    except OSError as error:
+        raise typer.BadParameter(f"nothing can be written to {out}: {error.strerror}") from None
+    print(f"Film: {film}")
+
+
+@verbs.command()
+def archive(
+    name: NameArgument,
+    back: Annotated[bool, typer.Option("--back", help="Put it back into the list.")] = False,
+    root: RootOption = ROOT,
+) -> None:
+    """Leave a profile out of the list; nothing of it is deleted."""
+    from pipeline import shelf
+
+    shelf.archive(root, name, back=back)
+    print(f"{name} is listed again." if back else f"{name} is archived; to put it back: alife archive {name} --back")
+
+
+@verbs.command("export")
+def export_(
+    name: NameArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, such as taste.zip.")],
+    root: RootOption = ROOT,
+) -> None:
+    """Pack a profile into one file.
+
+    All that it went on from is in it, its key is not.
+    """
+    from pipeline import parcel
+    from pipeline.profile import Profile
+
+    profile = Profile.open(root, name)
+    count = _Count("packed")
+    parcel.pack(profile, file, count.step)
+    for problem in profile.problems():
+        print(f"Left out: {problem}", file=sys.stderr)
+    print(f"Packed {count.files} files into {file}, {file.stat().st_size / 1e6:.1f} MB. To unpack: alife import {file}")
+
+
+@verbs.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that alife export wrote.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it; as it was called, if not given.")] = "",
+    trust: Annotated[
+        bool, typer.Option("--trust", help="It may name programs, and code that is not in the catalogue.")
+    ] = False,
+    root: RootOption = ROOT,
+) -> None:
+    """Unpack a profile from such a file.
+
+    What could do harm is refused, and then nothing is left of it.
+    """
+    from pipeline import parcel
+
+    profile = parcel.unpack(root, file, name, trust=trust, done=_Count("unpacked").step)
+    labels, worlds = len(profile.labels().id), len(profile.rollouts().id)
+    print(f"Made {profile.path} with {labels} labels and {worlds} worlds. Next: alife run {profile.name}")
+
+
+class _Count:
+    """Says now and then how many files are done, to those who watch."""
+
+    EVERY = 500
+
+    def __init__(self, what: str) -> None:
+        self.what, self.files = what, 0
+
+    def step(self, files: int) -> None:
+        """Some more are done."""
+        self.files += files
+        if self.files % self.EVERY == 0:
+            print(f"{self.files} files {self.what} …", file=sys.stderr, flush=True)
