@@ -1,5 +1,6 @@
 """What a world looks like, frame by frame: brightness, texture scales, and the topology of its level sets."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,11 +46,17 @@ def _entropy(frames: Tensor) -> Tensor:
 
 def _shape(frames: Tensor) -> Tensor:
     """Area, boundary and Euler number (things minus holes) above each level, their mean and deviation over frames."""
-    solid = (frames > torch.tensor(LEVELS)[:, None, None, None]).float()  # (levels, n, H, W)
-    across = solid * solid.roll(1, 3)
-    down = solid * solid.roll(1, 2)
-    block = across * across.roll(1, 2)
-    area, pairs, blocks = solid.mean((2, 3)), (across + down).mean((2, 3)), block.mean((2, 3))
+    solid = frames.numpy() > np.array(LEVELS, np.float32)[:, None, None, None]  # (levels, n, H, W)
+    across = solid & np.roll(solid, 1, 3)
+    down = solid & np.roll(solid, 1, 2)
+    block = across & np.roll(across, 1, 2)
+    area, pairs, blocks = _share(solid), _share(across) + _share(down), _share(block)
     euler = (area - pairs + blocks) * SIDE
     m = torch.stack([area, 4 * area - 2 * pairs, euler.sign() * euler.abs().log1p()])
     return torch.cat([m.mean(2).reshape(-1), deviation(m, 2).reshape(-1)])
+
+
+def _share(solid: np.ndarray) -> Tensor:
+    """The share of pixels that are (levels, n): counted in bytes, which is many times as fast as a mean."""
+    columns = solid.view(np.uint8).sum(2, dtype=np.uint8)  # at most SIDE
+    return torch.from_numpy(columns.sum(2, dtype=np.float32)) / SIDE**2

@@ -121,5 +121,9 @@ def _motion(things: Things, n: int) -> np.ndarray:
 
 def _step(now: np.ndarray, then: np.ndarray) -> np.ndarray:
     """Distance (k,) in worlds from each center `now` (k, 2) to the nearest one `then` (m, 2); infinite if m = 0."""
-    gap = (now[:, None] - then + 0.5) % 1 - 0.5  # (k, m, 2)
-    return np.hypot(gap[..., 0], gap[..., 1]).min(1, initial=np.inf)
+    square = np.zeros((len(now), len(then)))
+    for mine, theirs in zip(now.T, then.T, strict=True):
+        gap = mine[:, None] - theirs
+        gap -= np.rint(gap)
+        square += np.square(gap, out=gap)
+    return np.sqrt(square.min(1, initial=np.inf))

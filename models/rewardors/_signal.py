@@ -1,5 +1,7 @@
 """Tools that the feature families share: frequencies in space and time, and which frames count."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -69,6 +71,7 @@ def fold(wave: Tensor, cycles: Tensor) -> Tensor:
     return torch.zeros(len(RHYTHMS) + 1, wave.shape[1]).index_add_(0, which, wave)[1:]
 
 
+@cache
 def late(frames: int, count: int) -> Tensor:
     """At most `count` frame numbers, evenly spread over the second half."""
     return torch.linspace(frames // 2, frames - 1, count).round().long().unique()
