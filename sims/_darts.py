@@ -35,7 +35,7 @@ def darts(place: Tensor, heading: Tensor, color: Tensor, size: int, large: int =
     """
     split = [place.shape[2] - large, large]
     groups = zip(place.split(split, 2), heading.split(split, 2), color.split(split, 1), (1.0, LARGE), strict=True)
-    light = sum(_lay_darts(*group, size) for group in groups)
+    light = torch.stack([_lay_darts(*group, size) for group in groups]).sum(0)
     return light.clamp_(max=1).mul_(255).round_().to(torch.uint8)
 
 

@@ -19,7 +19,6 @@ The rules know no chance: all of it is in the start.
 Shapes: B rollouts, N birds and, behind them, the hawks.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
@@ -63,9 +62,6 @@ HUNGER = 30.0
 
 SCENT, REALM = 0.15, 0.3
 """How far hawks feel birds, and the distance that they keep from each other, in worlds."""
-
-NEAR = 0.1
-"""The distance, in worlds, within which a flock is told from a crowd."""
 
 State: TypeAlias = dict[str, Tensor]
 Rule: TypeAlias = dict[str, Tensor]
@@ -136,7 +132,7 @@ class Boids(TorchSimulation[State, Rule]):
         birds, hawks = state["place"].split([self.birds, self.hawks], 2)
         ways = [_short(birds - hawk) for hawk in _each(hawks)]
         prey = torch.cat([(way * (_length(way) / -SCENT).exp()).sum(2, keepdim=True) for way in ways], 2)
-        rivals = sum(_flee(hawks, hawk, REALM) for hawk in _each(hawks))
+        rivals = torch.stack([_flee(hawks, hawk, REALM) for hawk in _each(hawks)]).sum(0)
         return _fly(motion, HUNGER * (_unit(prey) + _unit(rivals)), rule["hawk"] * rule["speed"], rule)
 
     def draw(self, state: State, size: int) -> Tensor:
@@ -148,15 +144,12 @@ class Boids(TorchSimulation[State, Rule]):
 
     def status(self, state: State, rule: Rule) -> Tensor:
         """Dead when, in the second half, birds neither gather nor fly as their neighbors do: nobody heeds anybody."""
-        from sims._flock import neighbors
+        from sims._flock import gas
 
+        del rule
         place, motion = state["place"][..., : self.birds], state["motion"][..., : self.birds]
-        heading, near = motion / _length(motion), torch.full_like(rule["speed"].flatten(), NEAR)
-        number, together = neighbors(place, heading, near, near, -2 * torch.ones_like(near))[:, :3].split([1, 2], 1)
-        crowding = number.mean((1, 2)) / (max(1, self.birds - 1) * math.pi * NEAR**2)  # 1 in a gas
-        accord = ((together * heading).sum(1, keepdim=True) / number.clamp(min=1)).mean((1, 2))
-        gas = (crowding < 1.5) & (accord < 0.3) & (state["age"].flatten() >= self.steps // 2)
-        return torch.where(gas, DEAD, ALIVE)
+        lost = gas(place, motion / _length(motion)) & (state["age"].flatten() >= self.steps // 2)
+        return torch.where(lost, DEAD, ALIVE)
 
 
 def _each(hawks: Tensor) -> list[Tensor]:
