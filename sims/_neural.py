@@ -16,30 +16,33 @@ BLOCK = 512
 """Cells that are thought about together: all their perceptions fit the fastest cache."""
 
 
-def think(cells: Tensor, see: Tensor, bias: Tensor, act: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network of each cell wants, and how the cell differs from its neighborhood; both (B, C, H, W).
+def think(cells: Tensor, see: Tensor, bias: Tensor, act: Tensor, mix: Tensor, spread: Tensor, dt: float) -> Tensor:
+    """The cells (B, C, H, W) on a torus a little later, in a new tensor.
 
     Args:
-        cells: (B, C, H, W) on a torus.
+        cells: (B, C, H, W).
         see: (B, N, C, 4), how each neuron hears what is perceived of each channel: its value, its slope along a row
             and down a column (Sobel), and its Laplacian.
         bias: (B, N).
         act: (B, C, N), how the channels hear the neurons.
         mix: (B, C, C), how the channels hear each other directly.
+        spread: (B,), how much of its Laplacian is added to each channel.
+        dt: How far a cell goes from what it is to what its network wants.
     """
     if cells.device.type != "cpu" or cells.dtype != torch.float32:
-        return dense(cells, see, bias, act, mix)
-    wish, rough = torch.empty_like(cells), torch.empty_like(cells)
-    _think_all(*(one.contiguous().numpy() for one in (cells, see, bias, act, mix)), wish.numpy(), rough.numpy())
-    return wish, rough
+        return dense(cells, see, bias, act, mix, spread, dt)
+    later = torch.empty_like(cells, memory_format=torch.contiguous_format)
+    arrays = [one.contiguous().numpy() for one in (cells, see, bias, act, mix, spread)]
+    _think_all(*arrays, np.float32(dt), later.numpy())
+    return later
 
 
-def dense(cells: Tensor, see: Tensor, bias: Tensor, act: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
+def dense(cells: Tensor, see: Tensor, bias: Tensor, act: Tensor, mix: Tensor, spread: Tensor, dt: float) -> Tensor:
     """`think` on any device and in any precision."""
     seen = perceive(cells)
     neurons = squash(torch.einsum("bncf,bcfyx->bnyx", see, seen) + bias[:, :, None, None])
     wish = torch.einsum("bcn,bnyx->bcyx", act, neurons) + torch.einsum("bcd,bdyx->bcyx", mix, cells)
-    return squash(wish), seen[:, :, 3]
+    return cells + dt * (squash(wish) - cells) + spread[:, None, None, None] * seen[:, :, 3]
 
 
 def perceive(cells: Tensor) -> Tensor:
@@ -59,36 +62,44 @@ def squash(x: Tensor) -> Tensor:
 
 
 @compiled
-def _think_all(cells, see, bias, act, mix, wish, rough):  # type: ignore[no-untyped-def]
+def _think_all(cells, see, bias, act, mix, spread, dt, later):  # type: ignore[no-untyped-def]
     """`dense` for float32: worlds have a border, so that their rows are one long loop, done block by block in cache."""
     batch, channels, height, width = cells.shape
     wide = width + 2
     size = height * wide - 2
-    world = np.empty((channels, height + 2, wide), np.float32)
-    made = np.empty((2, channels, height * wide), np.float32)
+    world = np.empty((channels, (height + 2) * wide), np.float32)
+    made = np.empty((channels, height * wide), np.float32)
     seen = np.empty((channels, 4, BLOCK), np.float32)
-    neuron = np.empty(BLOCK, np.float32)
     for b in range(batch):
         for c in range(channels):
             _surround(cells[b, c], world[c])
-        fields = world.reshape(channels, (height + 2) * wide)
         for first in range(0, size, BLOCK):
             n = min(BLOCK, size - first)
             for c in range(channels):
-                _perceive(fields[c, first:], wide, seen[c, 0, :n], seen[c, 1, :n], seen[c, 2, :n], seen[c, 3, :n])
-            _think_block(seen, neuron[:n], see[b], bias[b], act[b], mix[b], made, first)
-        made_rows = made.reshape(2, channels, height, wide)
-        wish[b], rough[b] = made_rows[0, :, :, :width], made_rows[1, :, :, :width]
+                _perceive(world[c, first:], wide, seen[c, 0, :n], seen[c, 1, :n], seen[c, 2, :n], seen[c, 3, :n])
+            _think_block(seen, see[b], bias[b], act[b], mix[b], made, first, n)
+            for c in range(channels):
+                _approach(made[c, first : first + n], seen[c, 0, :n], seen[c, 3, :n], dt, spread[b])
+        for c in range(channels):
+            for y in range(height):
+                _copy(made[c, y * wide : y * wide + width], later[b, c, y])
 
 
 @compiled
 def _surround(field, world):  # type: ignore[no-untyped-def]
-    """A copy of a field in `world`, with a border of what lies on the other side of the torus."""
+    """Write a field into `world`, with a border of what lies on the other side of the torus."""
     height, width = field.shape
-    world[1:-1, 1:-1] = field
-    world[0, 1:-1], world[height + 1, 1:-1] = field[height - 1], field[0]
+    wide = width + 2
     for y in range(height + 2):
-        world[y, 0], world[y, width + 1] = world[y, width], world[y, 1]
+        row = world[y * wide : (y + 1) * wide]
+        _copy(field[(y - 1) % height], row[1 : width + 1])
+        row[0], row[width + 1] = row[width], row[1]
+
+
+@compiled
+def _copy(source, target):  # type: ignore[no-untyped-def]
+    for x in range(source.size):
+        target[x] = source[x]
 
 
 @compiled
@@ -110,22 +121,30 @@ def _perceive(field, wide, value, slope, fall, rough):  # type: ignore[no-untype
 
 
 @compiled
-def _think_block(seen, neuron, see, bias, act, mix, made, first):  # type: ignore[no-untyped-def]
-    n, channels = neuron.size, len(seen)
+def _think_block(seen, see, bias, act, mix, made, first, n):  # type: ignore[no-untyped-def]
+    """What the network wants of n cells."""
+    channels = len(seen)
+    neuron = np.empty(n, np.float32)
     for c in range(channels):
-        made[0, c, first : first + n] = 0
-        made[1, c, first : first + n] = seen[c, 3, :n]
+        wish = made[c, first : first + n]
+        wish[:] = 0
         for d in range(channels):
-            _add(made[0, c, first : first + n], mix[c, d], seen[d, 0, :n])
+            _add(wish, mix[c, d], seen[d, 0, :n])
     for i in range(len(see)):
         neuron[:] = bias[i]
         for c in range(channels):
             _hear(neuron, see[i, c], seen[c, 0, :n], seen[c, 1, :n], seen[c, 2, :n], seen[c, 3, :n])
         _squash(neuron)
         for c in range(channels):
-            _add(made[0, c, first : first + n], act[c, i], neuron)
+            _add(made[c, first : first + n], act[c, i], neuron)
     for c in range(channels):
-        _squash(made[0, c, first : first + n])
+        _squash(made[c, first : first + n])
+
+
+@compiled
+def _approach(wish, value, rough, dt, spread):  # type: ignore[no-untyped-def]
+    for i in range(wish.size):
+        wish[i] = value[i] + dt * (wish[i] - value[i]) + spread * rough[i]
 
 
 @compiled

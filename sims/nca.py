@@ -94,8 +94,7 @@ class NCA(TorchSimulation[State, Rule]):
         """The world `dt` later."""
         from sims._neural import think  # The compiler is loaded by those who need it.
 
-        wish, rough = think(state, rule["see"], rule["bias"], rule["act"], rule["mix"])
-        return state.lerp(wish, self.dt) + rough * rule["spread"][:, None, None, None]
+        return think(state, rule["see"], rule["bias"], rule["act"], rule["mix"], rule["spread"], self.dt)
 
     def draw(self, state: State, size: int) -> Tensor:
         """Frames of the world, (B, size, size, 3) uint8: the channels are lightness and the two axes of hue."""

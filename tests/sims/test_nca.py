@@ -15,7 +15,7 @@ DOUBLE = {"dtype": torch.float64}
 
 def network(batch=1, channels=3, neurons=6, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    shapes = (neurons, channels, 4), (neurons,), (channels, neurons), (channels, channels)
+    shapes = (neurons, channels, 4), (neurons,), (channels, neurons), (channels, channels), ()
     return [torch.randn(batch, *shape, generator=generator, **DOUBLE) for shape in shapes]
 
 
@@ -38,8 +38,8 @@ def run(sim, state, rule, steps):
 
 
 def test_a_step_is_the_equation():
-    cells, (see, bias, act, mix) = field(1, 3, 9, 9), network()
-    wish, rough = dense(cells, see, bias, act, mix)
+    cells, (see, bias, act, mix, spread) = field(1, 3, 9, 9), network()
+    later = dense(cells, see, bias, act, mix, spread, 0.3)
     y, x = 0, 8  # in a corner
 
     def at(c, dy, dx):
@@ -54,9 +54,9 @@ def test_a_step_is_the_equation():
         seen.append([at(c, 0, 0), slope, fall, around - at(c, 0, 0)])
     seen = torch.tensor(seen, **DOUBLE)
     neurons = squash((see[0] * seen).sum((1, 2)) + bias[0])
-    expected = squash(act[0] @ neurons + mix[0] @ seen[:, 0])
-    torch.testing.assert_close(wish[0, :, y, x], expected, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(rough[0, :, y, x], seen[:, 3], rtol=1e-12, atol=1e-12)
+    wish = squash(act[0] @ neurons + mix[0] @ seen[:, 0])
+    expected = 0.7 * seen[:, 0] + 0.3 * wish + spread[0] * seen[:, 3]
+    torch.testing.assert_close(later[0, :, y, x], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_slopes_and_laplacian_of_waves():
@@ -82,9 +82,8 @@ def test_squash_is_almost_tanh():
 @pytest.mark.parametrize(("channels", "neurons", "size"), [(3, 6, 64), (1, 1, 5), (4, 3, 33), (3, 6, 23)])
 def test_the_compiled_network_is_the_dense_one(channels, neurons, size):
     cells, weights = field(4, channels, size, size + 3), network(4, channels, neurons)
-    made = think(cells.float(), *(weight.float() for weight in weights))
-    for got, want in zip(made, dense(cells, *weights), strict=True):
-        torch.testing.assert_close(got.double(), want, rtol=1e-4, atol=1e-5)
+    made = think(cells.float(), *(weight.float() for weight in weights), 0.3)
+    torch.testing.assert_close(made.double(), dense(cells, *weights, 0.3), rtol=1e-4, atol=1e-5)
 
 
 def test_moving_the_start_moves_the_world():
