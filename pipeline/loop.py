@@ -63,23 +63,44 @@ def due_blocks(profile: Profile, *, patient: bool = False) -> list[Block]:
     missing = [number for number in range(blocks_wanted(profile)) if number not in there]
     told = newest(profile, "generator")
     if patient and not _knows_all_labels(profile):
-        missing = [number for number in missing if number < plan.prior // plan.block]
+        missing = [number for number in missing if number * plan.block < plan.prior]
     return [Block(number, told.number if told and number * plan.block >= plan.prior else -1) for number in missing]
 
 
 def due_embeddings(profile: Profile, embedder: Rewardor) -> np.ndarray:
     """Ids (B,) of living worlds that this Rewardor has not embedded: those made before it was chosen."""
+    return unanswered(profile, profile.config.rewardor.name, embedder.version)
+
+
+def unanswered(profile: Profile, question: str, version: int) -> np.ndarray:
+    """Ids (B,) of living worlds without an answer to a question whose answers are kept as embeddings of that name."""
     rollouts = profile.rollouts()
-    known = profile.embeddings(profile.config.rewardor.name, embedder.version).rollout
-    return np.setdiff1d(rollouts.id[rollouts.status == "alive"], known)
+    return np.setdiff1d(rollouts.id[rollouts.status == "alive"], profile.embeddings(question, version).rollout)
 
 
 def due_fit(profile: Profile) -> bool:
-    """Whether some labels are not known to the newest Rewardor."""
+    """Whether some labels are not known to the newest Rewardor, and their worlds were embedded by now."""
     labels = profile.labels()
     fitted = newest(profile, "rewardor")
-    known = fitted.snapshot["digest"] if fitted else digest(profile.labels(), 0)
-    return known != digest(labels, len(labels.id))
+    if fitted is None:
+        return _usable(profile, labels) > 0
+    if fitted.snapshot["digest"] != digest(labels, len(labels.id)):
+        return True
+    used = fitted.snapshot.get("used", len(labels.id))
+    return used < len(labels.id) and used < _usable(profile, labels)
+
+
+def waits_for_embeddings(profile: Profile) -> bool:
+    """Whether worlds that people judged were never seen by this Rewardor: it was chosen later, as in a fork."""
+    labels, version = profile.labels(), _version(profile, "rewardor")
+    judged = np.concatenate([labels.left, labels.right]).tolist()
+    return not set(judged).isdisjoint(unanswered(profile, profile.config.rewardor.name, version).tolist())
+
+
+def _usable(profile: Profile, labels: LabelTable) -> int:
+    """How many labels a Rewardor could learn from: those whose worlds it has seen."""
+    seen = set(profile.embeddings(profile.config.rewardor.name, _version(profile, "rewardor")).rollout.tolist())
+    return sum(left in seen and right in seen for left, right in zip(labels.left, labels.right, strict=True))
 
 
 def due_tell(profile: Profile) -> bool:
@@ -100,7 +121,7 @@ def settled(profile: Profile) -> bool:
 def _knows_all_labels(profile: Profile) -> bool:
     rewardor, generator = newest(profile, "rewardor"), newest(profile, "generator")
     told = generator is not None and rewardor is not None and generator.snapshot["rewardor"] == rewardor.number
-    return told and not due_fit(profile)
+    return told and not due_fit(profile) and not waits_for_embeddings(profile)
 
 
 def digest(labels: LabelTable, count: int) -> str:
@@ -127,7 +148,7 @@ def fit(profile: Profile) -> int:
     rewardor = new_rewardor(profile)
     embedding, rows, reference = training_set(profile, rewardor, labels)
     metrics = fitting.fit_rewardor(rewardor, embedding, rows, reference)
-    snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id))}
+    snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id)), "used": len(rows.answer)}
     made = {"metrics": metrics, "snapshot": snapshot, "model": model(profile, "rewardor")}
     return checkpoint.commit(profile, "rewardor", rewardor.state(), made)
 
@@ -237,7 +258,12 @@ def model(profile: Profile, role: checkpoint.Role) -> str:
     """Which model the profile asks for: its name, options and version, which decide whether weights fit."""
     plugin = getattr(profile.config, role)
     options = json.dumps(plugin.options, sort_keys=True) if plugin.options else ""
-    return f"{plugin.name}{options} {plugins.find(_KINDS[role], plugin.name).version}"  # type: ignore[attr-defined]
+    return f"{plugin.name}{options} {_version(profile, role)}"
+
+
+def _version(profile: Profile, role: checkpoint.Role) -> int:
+    """Which version of its code the profile's model has."""
+    return plugins.find(_KINDS[role], getattr(profile.config, role).name).version  # type: ignore[attr-defined]
 
 
 def newest(profile: Profile, role: checkpoint.Role) -> checkpoint.Manifest | None:

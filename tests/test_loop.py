@@ -132,6 +132,11 @@ def test_a_patient_driver_waits_for_the_generator_that_knows_all_labels(profile:
     assert [block.generator for block in loop.due_blocks(profile, patient=True)] == [1, 1]
 
 
+def test_a_patient_driver_makes_the_whole_prior_where_it_ends_within_a_block(tmp_path: Path) -> None:
+    uneven = Profile.create(tmp_path, "uneven", Config(rollouts=RolloutPlan(prior=50, block=20)))
+    assert loop.due_blocks(uneven, patient=True) == loop.due_blocks(uneven) == [Block(n, -1) for n in range(3)]
+
+
 def test_the_same_block_asks_for_the_same_worlds_anywhere(profile: Profile, tmp_path: Path) -> None:
     twin = Profile.create(tmp_path / "elsewhere", "q", SMALL)
     for block in (Block(0, -1), Block(1, -1)):
