@@ -141,6 +141,7 @@ class _Take:
         _put(self.state, rows, state)
         verdict = self.sim.status(state, rule)
         self.verdict[rows] = torch.where((verdict == ALIVE) & ~_finite(state), EXPLODED, verdict)[: len(rows)]
+        self._hold(rows[self.verdict[rows] == FROZEN], last)
 
     def _shoot(self, rows: Tensor, state: Tree, now: int) -> None:
         for frame in self.clip_times.get(now, ()):
@@ -153,10 +154,10 @@ class _Take:
     def judge(self, now: int) -> None:
         """Stop the worlds in whose pictures nothing is to be seen, or nothing changes any more."""
         shot = [frames[0] for time, frames in self.clip_times.items() if time <= now]
-        recent = max(2, self.plan.clip_frames // 8)
-        if len(shot) < recent:
+        running, recent = self.running(), max(2, self.plan.clip_frames // 8)
+        if not len(running) or len(shot) < recent:
             return
-        for rows in self.running().split(self.width):  # All at once would leave the cache.
+        for rows in running.split(self.width):  # All at once would leave the cache.
             tail = self.clip[rows[:, None], torch.tensor(shot[-recent:])].float()  # (B, recent, h, w, 3)
             flat = contrast(tail[:, -1]) < FLAT
             still = change(tail) <= (STILL if now == self.sim.steps else 0)

@@ -46,6 +46,20 @@ def test_a_frozen_world_keeps_its_picture():
         assert (film == film[0]).all()
 
 
+class Halted(Toy):
+    """Says itself when its worlds stand still."""
+
+    def status(self, state, rule):
+        return torch.where(state["age"] > 10, STATUSES.index("frozen"), super().status(state, rule))
+
+
+def test_a_world_that_calls_itself_frozen_keeps_its_picture_too():
+    made = Halted().simulate(torch.tensor([[LIVES]]), torch.tensor([0]), Plan(film_frames=32, film_size=16))
+    assert STATUSES[made.status[0]] == "frozen"
+    for film in (made.clip[0], made.film[0]):  # It is asked after 12 of 124 steps, which is after frame 3.
+        assert film[3:, -1, -1, 0].unique().tolist() == [12]
+
+
 def test_a_world_does_not_depend_on_its_batch_mates():
     fates, seeds = [LIVES, DIES, LIVES, FREEZES, EXPLODES] * 7, torch.arange(35) + 5
     together = simulate(fates, seeds=seeds)
