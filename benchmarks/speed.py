@@ -129,10 +129,12 @@ CASES = (
     swarm("boids", "cax", 256, options={"birds": 256, "hawks": 0}, flops=8),
     grid("life", "cax", 128, traffic=1.25),
     grid("gray_scott", "numpy", 80, steps=5, same={"substeps": 20}, flops=20 * 22, traffic=16),
-    grid("nca", "numpy", 64, steps=5),
-    grid("nca_discrete", "numpy", 64, steps=5),
-    swarm("particle_life_plus", "numpy", 300, steps=5),
-    swarm("neural_boids", "numpy", 128, steps=5),
+    grid("nca", "numpy", 64, steps=10, same={"channels": 3, "neurons": 6}, flops=255, traffic=24),
+    grid("nca_discrete", "numpy", 128, steps=10, same={"states": 4, "reach": 2}, traffic=26),
+    swarm("particle_life_plus", "numpy", 300, steps=10, same={"kinds": 3}, params={"reach": 0.14}, flops=2),
+    swarm(
+        "neural_boids", "numpy", 128, steps=10, options={"boids": 128}, same={"neighbors": 16, "reflexes": 4}, flops=10
+    ),
 )
 """FFTs, operations and bytes are counted from the equations: 35 operations per cell for a real transform of 128², 20
 for an exponential bell, 12 for each of the 25 neighbors that matter may reach."""
