@@ -97,6 +97,7 @@ class Driver:
     feed: bool = True
     browsed: dict[str, list[str]] = field(default_factory=dict)
     _requests: list[Browse] = field(default_factory=list)
+    _lost: set[str] = field(default_factory=set)
     _tidy_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -123,6 +124,11 @@ class Driver:
             size = min(FILMS_TOGETHER, count - start)
             self._requests.append(Browse(request, seed + start, size))
         return request
+
+    def unanswered(self) -> set[str]:
+        """Ids of living worlds that some question was never put to: they were made before it was asked."""
+        tables = map(self._table, self._questions)
+        return {id_ for table in tables for id_ in loop.unanswered(self.profile, *table).tolist()} - self._lost
 
     def pending(self, request: str) -> int:
         """How many worlds of a request are still to come."""
@@ -159,7 +165,7 @@ class Driver:
 
     def _hand_out_embeddings(self) -> None:
         flying = {id_ for key in self.pool.keys if isinstance(key, Embeddings) for id_ in key.ids}
-        due = [id_ for id_ in loop.due_embeddings(self.profile, self._embedder) if id_ not in flying]
+        due = sorted(self.unanswered() - flying)
         for ids in _groups(due, self.profile.config.rollouts.block)[: self.pool.free]:
             self._replay(Embeddings(ids), ids, film=False)
 
@@ -185,6 +191,8 @@ class Driver:
                 self._store_films(ids, rolled)
             case Embeddings(ids):
                 self._store_embeddings(ids, rolled)
+                # A replay may differ. A world that does not live twice is not tried for ever.
+                self._lost.update(id_ for id_, status in zip(ids, rolled.status, strict=True) if status != "alive")
 
     def _store_worlds(self, job: Job, rolled: Rolled, *, block: int, generator: int) -> tuple[str, ...]:
         pairs = zip(job.unit, job.seeds, strict=True)

@@ -67,11 +67,6 @@ def due_blocks(profile: Profile, *, patient: bool = False) -> list[Block]:
     return [Block(number, told.number if told and number * plan.block >= plan.prior else -1) for number in missing]
 
 
-def due_embeddings(profile: Profile, embedder: Rewardor) -> np.ndarray:
-    """Ids (B,) of living worlds that this Rewardor has not embedded: those made before it was chosen."""
-    return unanswered(profile, profile.config.rewardor.name, embedder.version)
-
-
 def unanswered(profile: Profile, question: str, version: int) -> np.ndarray:
     """Ids (B,) of living worlds without an answer to a question whose answers are kept as embeddings of that name."""
     rollouts = profile.rollouts()

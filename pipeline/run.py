@@ -7,6 +7,7 @@ from pipeline.checkpoint import Role
 from pipeline.profile import Profile
 
 Tab = Literal["label", "browse"]
+WAITS = "the worlds that people judged have to be simulated again for it to see them: alife run {}"
 
 
 def serve(root: Path, name: str, *, train: bool, port: int = 7860, host: str = "127.0.0.1", tab: Tab = "label") -> None:
@@ -56,7 +57,8 @@ def train(root: Path, name: str, roles: tuple[Role, ...]) -> None:
     with profile.claim("train"):
         for role in roles:  # a rewardor is news to the generator, so it goes first
             if not due[role](profile):
-                print(f"{role}: nothing is due")
+                waits = role == "rewardor" and loop.waits_for_embeddings(profile)
+                print(f"{role}: {WAITS.format(name) if waits else 'nothing is due'}")
                 continue
             cluster.start()
             job = training.start(str(root.resolve()), name, role, cpus=1.0, once=True)

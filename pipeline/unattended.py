@@ -105,7 +105,7 @@ class _Run:
         Raises:
             RuntimeError: Training fails again and again.
         """
-        while self.pool.keys or not loop.settled(self.profile):
+        while self.pool.keys or self.driver.unanswered() or not loop.settled(self.profile):
             self.driver.tick()
             events = self.profile.events()
             errors = [text for text, kind in zip(events.text, events.kind, strict=True) if kind == "error"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import checkpoint, loop, shelf
+from pipeline import checkpoint, loop, shelf, train
 from pipeline.config import ConfigError, Plugin
 from pipeline.desk import Desk, DeskError
 from pipeline.profile import Profile, ProfileError, listing
@@ -45,6 +45,11 @@ def tables(profile: Profile) -> dict[str, dict[str, list]]:
     return found | {"embeddings": {name: values.tolist() for name, values in embedded.columns().items()}}
 
 
+def unseen(profile: Profile) -> list[str]:
+    """Living worlds that its rewardor has not embedded."""
+    return loop.unanswered(profile, profile.config.rewardor.name, loop.new_rewardor(profile).version).tolist()
+
+
 def again(profile: Profile) -> Profile:
     return Profile.open(profile.root, profile.name)
 
@@ -66,7 +71,7 @@ def test_a_whole_life_of_a_fork_leaves_the_other_as_it_is(root: Path) -> None:
     fork = shelf.fork(root, "a", "b", ["generator.name=gibbs", "generator.kl=2.0"])
     assert fork.config.generator == Plugin(name="gibbs", options={"kl": 2.0})
     assert loop.due_fit(fork)
-    assert not len(loop.due_embeddings(fork, loop.new_rewardor(fork))), "embeddings of the same rewardor are reused"
+    assert not unseen(fork), "embeddings of the same rewardor are reused"
     settle(fork)
     answer(fork, 6, who="you")
     film(fork, 12)
@@ -98,10 +103,29 @@ def test_another_rewardor_finds_the_worlds_due_again(root: Path, tmp_path: Path)
     (tmp_path / "mine.py").write_text(code)
     fork = shelf.fork(root, "a", "b", [f"rewardor.name={tmp_path / 'mine.py'}"])
     alive = fork.rollouts().id[fork.rollouts().status == "alive"]
-    assert set(loop.due_embeddings(fork, loop.new_rewardor(fork))) == set(alive)
+    assert set(unseen(fork)) == set(alive)
+    assert loop.waits_for_embeddings(fork)
+    assert not loop.due_fit(fork), "there is nothing to learn from yet"
+    assert train.step(fork, "rewardor") is None
+    embed(fork, alive[:8])
+    assert train.step(fork, "rewardor") is not None
+    few = checkpoint.newest(fork, "rewardor").snapshot
+    assert 0 < few["used"] < few["labels"] == 12
+    assert not loop.due_fit(fork)
+    embed(fork, alive[8:])
+    assert loop.due_fit(fork), "more of the answers can be learned from"
     settle(fork)
-    assert not len(loop.due_embeddings(fork, loop.new_rewardor(fork)))
-    assert checkpoint.newest(fork, "rewardor").snapshot["labels"] == 12
+    assert not unseen(fork)
+    assert not loop.waits_for_embeddings(fork)
+    assert checkpoint.newest(fork, "rewardor").snapshot["used"] == 12
+
+
+def embed(profile: Profile, worlds: np.ndarray) -> None:
+    """Let the rewardor, a copy of the other profile's, see some worlds."""
+    parent = Profile.open(profile.root, "a")
+    seen = parent.embeddings("common", loop.new_rewardor(parent).version)
+    name, version = profile.config.rewardor.name, loop.new_rewardor(profile).version
+    profile.add_embeddings(name, version, seen.where(np.isin(seen.rollout.astype(str), worlds.astype(str))))
 
 
 def test_what_comes_later_to_the_other_never_appears(root: Path) -> None:
