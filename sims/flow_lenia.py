@@ -116,14 +116,13 @@ class FlowLenia(TorchSimulation[State, Rule]):
     def step(self, state: State, rule: Rule) -> State:
         """The world after all matter has moved once."""
         from sims._affinity import affinity  # The compiler is loaded by those who need it.
-        from sims._matter import carry
+        from sims._matter import carry, drift
 
         cells = state["cells"][:, None]
         seen = convolve(cells, rule["kernel"], SOURCE)
         liked = affinity(seen, rule["mu"], rule["sigma"], rule["weight"], TARGET)
-        reach = self.limit - self.spread
-        drift = (self.dt * flow(cells, liked, rule["theta"])).clamp_(-reach, reach)
-        cells = carry(cells, drift, self.spread)[:, 0]
+        moves = drift(cells, liked, rule["theta"], self.dt, self.limit - self.spread)
+        cells = carry(cells, moves, self.spread)[:, 0]
         return {"cells": cells, "trail": state["trail"].lerp(cells, 1 / MEMORY)}
 
     def draw(self, state: State, size: int) -> Tensor:
@@ -140,27 +139,6 @@ class FlowLenia(TorchSimulation[State, Rule]):
         verdict[moved < STILL] = FROZEN
         verdict[~(cells.std((1, 2)) > FLAT)] = DEAD
         return verdict
-
-
-def flow(matter: Tensor, liked: Tensor, theta: Tensor) -> Tensor:
-    """Where matter (B, C, H, W) strives to, (B, C, 2, H, W), down and to the right.
-
-    Args:
-        matter: (B, C, H, W).
-        liked: (B, C, H, W), how much the matter of each channel likes a place.
-        theta: (B,), the density from which crowding is all that counts.
-    """
-    crowded = (matter / theta[:, None, None, None]).clamp_(max=1).square_()[:, :, None]
-    return torch.lerp(slope(liked), -slope(matter.sum(1, keepdim=True)), crowded)
-
-
-def slope(field: Tensor) -> Tensor:
-    """Sobel's gradient of periodic fields (B, C, H, W), (B, C, 2, H, W): 8 times the slope per cell."""
-    parts = []
-    for along, across in ((2, 3), (3, 2)):
-        smooth = field.roll(1, across).add_(field.roll(-1, across)).add_(field, alpha=2)
-        parts.append(smooth.roll(-1, along).sub_(smooth.roll(1, along)))
-    return torch.stack(parts, 2)
 
 
 def kernels(radius: Tensor, ring: Tensor, loud: Tensor, width: Tensor, size: int) -> Tensor:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sims import STATUSES, Plan
-from sims._matter import carry, plain
+from sims._matter import carry, drift, plain_carry, plain_drift, slope
 from sims._torch import ALIVE, DEAD, FROZEN
-from sims.flow_lenia import FlowLenia, flow, kernels, slope
+from sims.flow_lenia import FlowLenia, kernels
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -33,13 +33,13 @@ def drifts(*shape, most=4.35, seed=1):
     return most * (2 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed), **DOUBLE) - 1)
 
 
-def by_rolling(matter, drift, spread, reach=5):
+def by_rolling(matter, moves, spread, reach=5):
     """Reintegration tracking as published: all pairs of cells that are at most `reach` apart."""
     total = torch.zeros_like(matter)
     for i in range(-reach, reach + 1):
         for j in range(-reach, reach + 1):
             down, right = (
-                (0.5 - (offset - drift[:, :, axis]).abs() + spread).clamp(0, min(1, 2 * spread))
+                (0.5 - (offset - moves[:, :, axis]).abs() + spread).clamp(0, min(1, 2 * spread))
                 for axis, offset in ((0, i), (1, j))
             )
             total += (matter * down * right / (4 * spread**2)).roll((i, j), (2, 3))
@@ -48,11 +48,11 @@ def by_rolling(matter, drift, spread, reach=5):
 
 @pytest.mark.parametrize("spread", [0.3, 0.5, 0.65, 1.0])
 def test_matter_is_carried_as_published(spread):
-    matter, drift = crowd(2, 2, 20, 28), drifts(2, 2, 2, 20, 28, most=5 - spread)
-    drift[0, 0, :, 3, :] = torch.tensor([0.5, -0.5, 1.5, 0, 4, -4, 0.15] * 4, **DOUBLE)  # where squares meet cells
-    exact = by_rolling(matter, drift, spread)
-    assert (plain(matter, drift, spread) - exact).abs().max() < 1e-11
-    assert (carry(matter.float(), drift.float(), spread).double() - exact).abs().max() < 2e-6
+    matter, moves = crowd(2, 2, 20, 28), drifts(2, 2, 2, 20, 28, most=5 - spread)
+    moves[0, 0, :, 3, :] = torch.tensor([0.5, -0.5, 1.5, 0, 4, -4, 0.15] * 4, **DOUBLE)  # where squares meet cells
+    exact = by_rolling(matter, moves, spread)
+    assert (plain_carry(matter, moves, spread) - exact).abs().max() < 1e-11
+    assert (carry(matter.float(), moves.float(), spread).double() - exact).abs().max() < 2e-6
 
 
 def test_matter_at_rest_spreads_by_the_known_weights():
@@ -69,9 +69,9 @@ def test_matter_moves_by_its_drift_around_the_torus():
     """The center of mass moves by the drift: exactly where it is whole or half, as cells know no finer place."""
     matter = torch.zeros(1, 1, 12, 12, **DOUBLE)
     matter[0, 0, 10, 1] = 2
-    drift = torch.zeros(1, 1, 2, 12, 12, **DOUBLE)
-    drift[:, :, 0], drift[:, :, 1] = 3.5, -3
-    after = carry(matter, drift, 0.65).roll((-10 + 2, -1 + 6), (2, 3))[0, 0]  # back to (2, 6), away from the edges
+    moves = torch.zeros(1, 1, 2, 12, 12, **DOUBLE)
+    moves[:, :, 0], moves[:, :, 1] = 3.5, -3
+    after = carry(matter, moves, 0.65).roll((-10 + 2, -1 + 6), (2, 3))[0, 0]  # back to (2, 6), away from the edges
     axis = torch.arange(12, **DOUBLE)
     assert (after.sum(1) @ axis / 2).item() == pytest.approx(2 + 3.5)
     assert (after.sum(0) @ axis / 2).item() == pytest.approx(6 - 3)
@@ -93,13 +93,22 @@ def test_the_slope_is_sobels_undivided():
 
 def test_matter_flows_to_what_it_likes_and_away_from_crowds():
     matter, liked, theta = crowd(1, 2, 8, 8), crowd(1, 2, 8, 8, seed=5), torch.tensor([0.5], **DOUBLE)
-    strives = flow(matter, liked, theta)
+    strives = drift(matter, liked, theta, 1.0, 100.0)
     crowded = (matter / 0.5).clamp(0, 1) ** 2
     both = slope(matter.sum(1, keepdim=True))[:, 0]
     for c in range(2):
         for axis in range(2):
             expected = (1 - crowded[:, c]) * slope(liked)[:, c, axis] - crowded[:, c] * both[:, axis]
             torch.testing.assert_close(strives[:, c, axis], expected)
+
+
+def test_the_compiled_drift_is_the_plain_one():
+    matter, liked = crowd(2, 3, 12, 17), 3 * crowd(2, 3, 12, 17, seed=5)
+    theta = torch.tensor([0.4, 2.0], **DOUBLE)
+    exact = plain_drift(matter, liked, theta, 0.3, 1.5)
+    assert exact.abs().max() == 1.5
+    quick = drift(matter.float(), liked.float(), theta.float(), 0.3, 1.5)
+    torch.testing.assert_close(quick.double(), exact, rtol=0, atol=2e-6)
 
 
 def test_a_step_is_the_equation():
@@ -120,9 +129,9 @@ def test_a_step_is_the_equation():
         mu = params["mu"][0, k]
         sigma = mu * params["tolerance"][0, k]
         liked += params["weight"][0, k] * (2 * torch.exp(-(((seen - mu) / sigma) ** 2) / 2) - 1)
-    drift = 0.25 * flow(cells[:, None], liked[None, None], params["theta"])
-    assert drift.abs().max() > 2 - 0.65  # The limit is reached.
-    expected = by_rolling(cells[:, None], drift.clamp(0.65 - 2, 2 - 0.65), 0.65, 2)
+    moves = drift(cells[:, None], liked[None, None], params["theta"], 0.25, 100.0)
+    assert moves.abs().max() > 2 - 0.65  # The limit is reached.
+    expected = by_rolling(cells[:, None], moves.clamp(0.65 - 2, 2 - 0.65), 0.65, 2)
     assert (run(sim, cells, rule, 1) - expected[:, 0]).abs().max() < 1e-10
 
 
@@ -161,9 +170,9 @@ def test_mass_is_conserved_in_single_precision():
 
 
 def test_mass_is_conserved_in_each_channel():
-    matter, drift = crowd(2, 3, 16, 16), drifts(2, 3, 2, 16, 16)
+    matter, moves = crowd(2, 3, 16, 16), drifts(2, 3, 2, 16, 16)
     for kind, bound in ((torch.float64, 1e-13), (torch.float32, 1e-7)):
-        after = carry(matter.to(kind), drift.to(kind), 0.65).double()
+        after = carry(matter.to(kind), moves.to(kind), 0.65).double()
         before = matter.to(kind).double().sum((2, 3))
         assert ((after.sum((2, 3)) - before) / before).abs().max() < bound
 
