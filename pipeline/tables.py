@@ -129,7 +129,7 @@ class Table:
             ids = list(columns["id"])
             fresh = np.zeros(len(ids), bool)
             fresh[parts.first_of_each(ids)] = True
-            fresh &= [id_ not in self._known for id_ in ids]
+            fresh &= np.array([id_ not in self._known for id_ in ids], bool)
             if fresh.any():
                 self._commit(columns, np.flatnonzero(fresh))
             return fresh

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import checkpoint, loop, shelf, train
+from pipeline import checkpoint, loop, plugins, shelf, train
 from pipeline.config import ConfigError, Plugin
 from pipeline.desk import Desk, DeskError
+from pipeline.driver import Driver
 from pipeline.profile import Profile, ProfileError, listing
-from tests.life import answer, bytes_of, film, lived, settle
+from pipeline.roll import failure, join
+from tests.life import Here, answer, bytes_of, film, lived, settle
 
 TABLES = ("rollouts", "labels", "films")
 
@@ -126,6 +128,30 @@ def embed(profile: Profile, worlds: np.ndarray) -> None:
     seen = parent.embeddings("common", loop.new_rewardor(parent).version)
     name, version = profile.config.rewardor.name, loop.new_rewardor(profile).version
     profile.add_embeddings(name, version, seen.where(np.isin(seen.rollout.astype(str), worlds.astype(str))))
+
+
+def test_questions_that_are_new_are_put_to_old_worlds(root: Path) -> None:
+    fork = shelf.fork(root, "a", "b")
+    sim = plugins.load("sims", fork.config.sim.name, fork.config.sim.options)
+    driver = Driver(fork, sim, Here(sim), ask={"brightness": lambda clip: clip.float().mean((1, 2, 3, 4))[:, None]})
+    alive = set(fork.rollouts().id[fork.rollouts().status == "alive"])
+    assert driver.unanswered() == alive
+    for _ in range(4):
+        driver.tick(0)
+    assert set(fork.embeddings("brightness", 1).rollout) == alive
+    assert not driver.unanswered()
+
+
+def test_worlds_that_do_not_live_twice_are_not_tried_for_ever(root: Path) -> None:
+    fork = shelf.fork(root, "a", "b")
+    sim = plugins.load("sims", fork.config.sim.name, fork.config.sim.options)
+    pool = Here(sim)
+    pool.roll = lambda unit, _seeds, ask, _film: join([failure("gone")] * len(unit), ask)
+    driver = Driver(fork, sim, pool, ask={"brightness": lambda clip: clip.float().mean((1, 2, 3, 4))[:, None]})
+    for _ in range(4):
+        driver.tick(0)
+    assert not driver.unanswered()
+    assert not pool.keys
 
 
 def test_what_comes_later_to_the_other_never_appears(root: Path) -> None:

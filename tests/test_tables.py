@@ -76,6 +76,14 @@ def test_an_empty_table_has_empty_columns(make: Callable[[], Table]) -> None:
     assert read["unit"].shape == (0, 0)
 
 
+def test_no_rows_add_nothing(make: Callable[[], Table], tmp_path: Path) -> None:
+    # A block of worlds of which none lives has no embeddings.
+    assert make().append(rows([])).tolist() == []
+    make().append(rows(["a"]))
+    assert make().append(rows([])).tolist() == []
+    assert len(list((tmp_path / "t").iterdir())) == 1
+
+
 def test_a_repeated_id_adds_nothing_and_the_first_row_stays(make: Callable[[], Table], tmp_path: Path) -> None:
     table = make()
     table.append(rows(["a", "b"], 1))
