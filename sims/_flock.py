@@ -159,18 +159,22 @@ def _distances(x, y, other_x, other_y, per_reach, square):  # type: ignore[no-un
 
 
 @compiled
-def _keep_nearest(square, near, who):  # type: ignore[no-untyped-def]
+def _keep_nearest(square, inside, near, who):  # type: ignore[no-untyped-def]
     """Who is nearest, nearest first, into `who`; returns how many are near at all."""
+    candidates = 0
+    for j in range(square.size):  # No branches: nobody could predict them.
+        inside[candidates] = j
+        candidates += (square[j] < ONE) & (square[j] > ZERO)
     found = 0
-    for j in range(square.size):
-        far = square[j]
-        if far >= ONE or far <= ZERO or (found == near.size and far >= near[found - 1]):
+    for c in range(candidates):
+        far = square[inside[c]]
+        if found == near.size and far >= near[found - 1]:
             continue
         k = min(found, near.size - 1)
         while k > 0 and near[k - 1] > far:
             near[k], who[k] = near[k - 1], who[k - 1]
             k -= 1
-        near[k], who[k] = far, j
+        near[k], who[k] = far, inside[c]
         found = min(found + 1, near.size)
     return found
 
@@ -179,12 +183,13 @@ def _keep_nearest(square, near, who):  # type: ignore[no-untyped-def]
 def _all_nearest(place, heading, reach, seen):  # type: ignore[no-untyped-def]
     """`nearest` for float32, into `seen`, which starts at zero."""
     n, count = seen.shape[2:]
-    square, near, who = np.empty(n, np.float32), np.empty(count, np.float32), np.empty(count, np.int64)
+    square, inside = np.empty(n, np.float32), np.empty(n, np.int64)
+    near, who = np.empty(count, np.float32), np.empty(count, np.int64)
     for b in range(len(place)):
         x, y, head_x, head_y, per_reach = place[b, 0], place[b, 1], heading[b, 0], heading[b, 1], ONE / reach[b]
         for i in range(n):
             _distances(x[i], y[i], x, y, per_reach, square)
-            for k in range(_keep_nearest(square, near, who)):
+            for k in range(_keep_nearest(square, inside, near, who)):
                 j = who[k]
                 dx, dy = x[j] - x[i], y[j] - y[i]
                 dx = (dx - np.floor(dx + HALF)) * per_reach

@@ -51,7 +51,7 @@ def run(sim, state, rule, steps):
 
 
 def test_a_boid_sees_its_neighbors_in_its_own_frame_nearest_first():
-    # A boid flies along +y: one is ahead and flies to its left; one is to its left, across the edge, and flies as it does.
+    # A boid flies along +y: one ahead flies to its left; one to its left, across the edge, flies as it does.
     state = boids((0.05, 0.5, 90), (0.05, 0.6, 180), (0.99, 0.5, 90), (0.5, 0.5, 0))
     seen = nearest(state["place"], state["heading"], torch.tensor([0.2], **DOUBLE), 3)[0, :, 0]
     assert seen[:, 0].tolist() == pytest.approx([0, 0.3, 1, 0, 1], abs=1e-9)
