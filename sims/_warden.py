@@ -35,8 +35,16 @@ PAGE = resource.getpagesize()
 
 
 def main() -> None:
+    """Have a child of this process do it: Ray kills the children of a simulator that it ends, but no grandchildren."""
+    guard = os.fork()
+    if guard:
+        os.waitpid(guard, 0)
+    else:
+        _guard(json.loads(sys.argv[1]))
+
+
+def _guard(job: dict[str, Any]) -> None:
     """Run the program, and say how it ended."""
-    job = json.loads(sys.argv[1])
     _adopt_orphans()
     try:
         program = subprocess.Popen(

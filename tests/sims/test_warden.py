@@ -47,7 +47,8 @@ def test_children_that_run_away_are_ended(then: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are only adopted on Linux")
-def test_a_killed_simulator_takes_its_program_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("children_too", [False, True])  # as Ray does
+def test_a_killed_simulator_takes_its_program_along(tmp_path: Path, children_too: bool) -> None:
     mark = f"alife-orphan-{time.monotonic_ns()}"
     code = (
         "import sys, tempfile, torch; from sims import Param, Plan; from sims.external import External\n"
@@ -60,6 +61,8 @@ def test_a_killed_simulator_takes_its_program_along(tmp_path: Path) -> None:
         _wait_for(lambda: len(running(mark)) >= 5)  # the simulator, the program and its three daemons
         assert list(tmp_path.iterdir())
     finally:
+        for child in children(simulator.pid) if children_too else ():
+            os.kill(child, signal.SIGKILL)
         simulator.send_signal(signal.SIGKILL)
         simulator.wait()
     _wait_for(lambda: not running(mark) and not list(tmp_path.iterdir()))
@@ -78,12 +81,17 @@ def test_no_zombies() -> None:
     assert zombies() <= before
 
 
-def zombies() -> set[str]:
+def zombies() -> set[int]:
     """Children of this process that have ended and that nobody has asked about."""
-    ended = set()
+    return {child for child, state in children(os.getpid()).items() if state == "Z"}
+
+
+def children(parent: int) -> dict[int, str]:
+    """The processes that a process started itself, and their states."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
-            if state == "Z" and int(parent) == os.getpid():
-                ended.add(path.parent.name)
-    return ended
+        with contextlib.suppress(OSError):  # it may be gone by now
+            state, above = path.read_text().rpartition(")")[2].split()[:2]
+            if int(above) == parent:
+                found[int(path.parent.name)] = state
+    return found
