@@ -40,7 +40,7 @@ from sims._starts import distance, lumps
 from sims._torch import ALIVE, DEAD, EXPLODED
 
 BEGINS = (
-    Param("patch", 0.2, 0.6, unit="worlds", doc="radius of the patch that is alive at the start"),
+    Param("patch", 0.15, 0.35, unit="worlds", doc="radius of the patch that is alive at the start"),
     Param("cover", 0.3, 0.75, doc="share of the patch that is alive: high starts with more"),
     Param("pattern", 0, 1, doc="which lumps: near values start alike, far ones have nothing in common"),
     Param("grain", 0.15, 0.5, scale="log", doc="size of its lumps, in radii: high starts as few big blobs"),
@@ -71,7 +71,7 @@ class Lenia(TorchSimulation[State, Rule]):
         growth: How a cell answers.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     size: int = 64
     steps: int = 400
@@ -211,11 +211,11 @@ def _likes(growth: Growth, rings: int) -> tuple[Param, ...]:
     """What tells the answers of cells in a space apart."""
     # A step answers 0 at sigma, a bell at 1.2 sigma; and worlds of a single ring mostly die at the tolerance of others.
     ease = 1.2 ** ((growth == "step") + (rings == 1))
-    low, high, doc = 0.17 * ease, 0.28 * ease, "sigma / mu^1.5: low is fragile and crisp, high fills the world"
+    low, high, doc = 0.22 * ease, 0.32 * ease, "sigma / mu^1.5: low is fragile and crisp, high fills the world"
     return (
         Param("mu", 0.12, 0.3, scale="log", doc="how crowded a cell likes it: higher makes denser, thicker bodies"),
         Param("tolerance", low, high, scale="log", doc=doc),
-        Param("time", 8, 25, scale="log", unit="steps", doc="T, steps per unit of time: higher is slower and smoother"),
+        Param("time", 12, 30, scale="log", unit="steps", doc="T, steps per unit of time: higher is slower and smoother"),
     )
 
 
@@ -228,8 +228,8 @@ def _sees(size: int, rings: int) -> tuple[Param, ...]:
         return (radius,)
     return (
         radius,
-        Param("rings", 1, rings, doc="number of rings, the last one fading in: more make richer textures"),
-        Param("height", 0.05, 1, shape=(rings,), doc="heights of the rings, inner to outer: what a body is made of"),
+        Param("rings", 1.5, rings, doc="number of rings, the last one fading in: more make richer textures"),
+        Param("height", 0.02, 1, shape=(rings,), doc="heights of the rings, inner to outer: what a body is made of"),
     )
 
 

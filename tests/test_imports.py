@@ -14,7 +14,7 @@ LIMIT = 400
 """Lines of a file: one idea, read in one sitting."""
 
 SCIENCE = {"torch", "numpy", "scipy"}
-ALLOWED = {"sims": SCIENCE | {"numba", "sims"}, "models": SCIENCE | {"models"}}
+ALLOWED = {"sims": SCIENCE | {"numba", "llvmlite", "sims"}, "models": SCIENCE | {"models"}}
 
 HOMES = {
     "ray": ("pipeline/rollouts.py", "pipeline/train.py", "pipeline/tune.py", "pipeline/cluster.py"),
@@ -26,6 +26,7 @@ HOMES = {
     "imageio": ("pipeline/film.py",),
     "imageio_ffmpeg": ("pipeline/film.py",),
     "PIL": ("pipeline/gallery.py",),
+    "llvmlite": ("sims/_lanes.py",),  # numba's own back end, for what numba has no word
     "typer": ("pipeline/cli.py", "pipeline/keeping.py", "pipeline/arguments.py"),
     "pickle": ("sims/_check.py",),  # to see that a simulation travels; what it reads is what it wrote
 }
