@@ -56,10 +56,8 @@ def mixture(kind: Tensor, count: int) -> Tensor:
 
 
 @compiled
-def _one_particle(y, x, near, drawn, reach, core):  # type: ignore[no-untyped-def]
+def _one_particle(y, x, near, drawn, per_reach, push, slope, offset):  # type: ignore[no-untyped-def]
     """The force on a particle from those near it, to each of which it is `drawn` so much, and the mean hand there."""
-    push, slope, offset = lines(reach, core)
-    per_reach = ONE / reach
     ys, xs, cosine, sine = near[0], near[1], near[2], near[3]
     force_y, force_x, all_close, mean_cosine, mean_sine = ZERO, ZERO, ZERO, ZERO, ZERO
     for j in range(drawn.size):
@@ -110,7 +108,7 @@ def _near_pairs(place, kind, attraction, reach, core, total):  # type: ignore[no
     sorted_, order, first, near = room(n, rows)
     numbers, drawn = np.empty((rows, n), np.float32), np.empty(near.shape[1], np.float32)
     for b in range(len(place)):
-        side = cells(n, reach[b])
+        side, (push, slope, offset) = cells(n, reach[b]), lines(reach[b], core[b])
         _describe(place[b], kind[b], numbers)
         arrange(numbers, side, sorted_, order, first)
         for cell in range(side * side):
@@ -121,6 +119,6 @@ def _near_pairs(place, kind, attraction, reach, core, total):  # type: ignore[no
             for at in range(first[here], first[here + 1]):
                 _draw(sorted_[4:, at], attraction[b], near, drawn[:size])
                 y, x = sorted_[0, at], sorted_[1, at]
-                found = _one_particle(y, x, near, drawn[:size], reach[b], core[b])
+                found = _one_particle(y, x, near, drawn[:size], ONE / reach[b], push, slope, offset)
                 for f in range(4):
                     total[b, f, order[at]] = found[f]

@@ -68,9 +68,8 @@ def law(distance, drawn, push, slope, offset):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _one_particle(y, x, near, drawn, reach, core):  # type: ignore[no-untyped-def]
+def _one_particle(y, x, near, drawn, push, slope, offset):  # type: ignore[no-untyped-def]
     """The force on a particle at a place from those near it, to each of which it is `drawn` so much."""
-    push, slope, offset = lines(reach, core)
     ys, xs, force_y, force_x = near[0], near[1], ZERO, ZERO
     for j in range(drawn.size):
         dy, dx = ys[j] - y, xs[j] - x
@@ -86,15 +85,15 @@ def _one_particle(y, x, near, drawn, reach, core):  # type: ignore[no-untyped-de
 def _near_pairs(place, attraction, reach, core, total):  # type: ignore[no-untyped-def]
     """`pull` for float32, into `total`."""
     n, count = place.shape[2], attraction.shape[1]
-    block = (n + count - 1) // count
+    kind = np.arange(n) // ((n + count - 1) // count)
     numbers = np.empty((2 + count, n), np.float32)  # Places, and how each kind is drawn to a particle.
     sorted_, order, first, near = room(n, 2 + count)
     for b in range(len(place)):
-        side = cells(n, reach[b])
-        for i in range(n):
-            numbers[0, i], numbers[1, i] = place[b, 0, i], place[b, 1, i]
-            for kind in range(count):
-                numbers[2 + kind, i] = attraction[b, kind, i // block]
+        side, (push, slope, offset) = cells(n, reach[b]), lines(reach[b], core[b])
+        numbers[:2] = place[b]
+        for other in range(count):
+            for i in range(n):
+                numbers[2 + other, i] = attraction[b, other, kind[i]]
         arrange(numbers, side, sorted_, order, first)
         for cell in range(side * side):
             row, column = cell // side, cell % side
@@ -102,7 +101,6 @@ def _near_pairs(place, attraction, reach, core, total):  # type: ignore[no-untyp
             if first[here] < first[here + 1]:
                 size = gather(sorted_, side, row, column, first, near)
             for at in range(first[here], first[here + 1]):
-                i = order[at]
-                drawn = near[2 + i // block, :size]
-                y, x = sorted_[0, at], sorted_[1, at]
-                total[b, 0, i], total[b, 1, i] = _one_particle(y, x, near, drawn, reach[b], core[b])
+                i, y, x = order[at], sorted_[0, at], sorted_[1, at]
+                drawn = near[2 + kind[i], :size]
+                total[b, 0, i], total[b, 1, i] = _one_particle(y, x, near, drawn, push, slope, offset)
