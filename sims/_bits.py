@@ -24,10 +24,10 @@ def pack(cells: Tensor) -> Tensor:
 
 
 def unpack(words: Tensor) -> Tensor:
-    """Worlds (B, H, W) bool of words (B, W/64, H)."""
-    batch, columns, height = words.shape
-    bits = (words.mT[..., None] >> torch.arange(64, device=words.device)) & 1
-    return bits.bool().reshape(batch, height, 64 * columns)
+    """Worlds (..., H, W) uint8, 0 or 1, of words (..., W/64, H)."""
+    rows = words.mT.clone(memory_format=torch.contiguous_format)
+    octets = rows.view(torch.uint8)  # (..., H, W/8), the lowest bits first
+    return ((octets[..., None] >> torch.arange(8, dtype=torch.uint8, device=words.device)) & 1).flatten(-2)
 
 
 def turn(words: Tensor, age: Tensor, born: Tensor, survives: Tensor, sky: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,7 +48,7 @@ def turn(words: Tensor, age: Tensor, born: Tensor, survives: Tensor, sky: Tensor
         arrays = (words.contiguous(), age.contiguous(), masks, skies, new_words, new_age)
         _turn_all(*(one.numpy().view(np.uint64) for one in arrays))
         return new_words, new_age, later
-    new_words = pack(dense(unpack(words) ^ sky[:, None, None], born, survives) ^ later[:, None, None])
+    new_words = pack(dense(unpack(words).bool() ^ sky[:, None, None], born, survives) ^ later[:, None, None])
     return new_words, older(~(words ^ new_words), age), later
 
 

@@ -99,7 +99,8 @@ class Life(TorchSimulation[State, Rule]):
         from sims._bits import unpack
 
         cells = unpack(state["cells"]).float()
-        past = FADE ** ages(state["age"]) - FADE ** (2**AGES - 1)
+        light = FADE ** torch.arange(2.0**AGES, device=cells.device)  # what is left of it, by age
+        past = (light - light[-1]).index_select(0, ages(state["age"]).int().flatten()).view_as(cells)
         return paint(cells, (cells - past).abs(), size)
 
     def status(self, state: State, rule: Rule) -> Tensor:
@@ -118,10 +119,11 @@ class Life(TorchSimulation[State, Rule]):
 
 
 def ages(planes: Tensor) -> Tensor:
-    """For how many generations cells have been what they are, (B, H, W) int64, from bit planes (B, L, W/64, H)."""
+    """For how many generations cells have been what they are, (B, H, W) uint8, from bit planes (B, L, W/64, H)."""
     from sims._bits import unpack
 
-    return sum(unpack(plane).long() << bit for bit, plane in enumerate(planes.unbind(1)))  # type: ignore[return-value]
+    weight = 2 ** torch.arange(planes.shape[1], device=planes.device, dtype=torch.uint8)
+    return (unpack(planes) * weight[:, None, None]).sum(1, dtype=torch.uint8)
 
 
 def folded(field: Tensor, mirror: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def run(cells, generations, code=LIFE):
     sim, state, rule = Life(size=cells.shape[1]), state_of(cells), rule_of(code)
     for _ in range(generations):
         state = sim.step(state, rule)
-    return unpack(state["cells"])
+    return unpack(state["cells"]).bool()
 
 
 def period(cells, code=LIFE):
@@ -127,7 +127,7 @@ def test_any_rule_is_its_definition():
     ).bool()
     later = Life(size=64).step(state, rule_of(*codes))
     assert torch.equal(later["sky"], torch.tensor([code & 1 for code in codes]).bool())
-    assert torch.equal(unpack(later["cells"]), expected ^ later["sky"][:, None, None])
+    assert torch.equal(unpack(later["cells"]).bool(), expected ^ later["sky"][:, None, None])
 
 
 def test_worlds_under_a_living_sky_are_those_of_the_mirrored_rule():
@@ -140,7 +140,7 @@ def test_worlds_under_a_living_sky_are_those_of_the_mirrored_rule():
     state, rule, sim = {**state_of(cells), "sky": torch.tensor([True])}, rule_of(ghost), Life(size=64)
     for _ in range(4):
         state = sim.step(state, rule)
-    assert torch.equal(unpack(state["cells"]), cells.roll((1, 1), (1, 2)))
+    assert torch.equal(unpack(state["cells"]).bool(), cells.roll((1, 1), (1, 2)))
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (33, 128), (5, 192)])
@@ -150,9 +150,9 @@ def test_words_are_the_worlds_they_stand_for(shape):
     born, survives, sky = (torch.rand(7, n, generator=generator) < 0.5 for n in (9, 9, 1))
     sky, words = sky[:, 0], pack(cells)
     age = torch.randint(-(2**62), 2**62, (7, AGES, *words.shape[1:]), generator=generator)
-    assert torch.equal(unpack(words), cells)
+    assert torch.equal(unpack(words).bool(), cells)
     new, new_age, later = turn(words, age, born, survives, sky)
-    assert torch.equal(unpack(new), dense(cells ^ sky[:, None, None], born, survives) ^ later[:, None, None])
+    assert torch.equal(unpack(new).bool(), dense(cells ^ sky[:, None, None], born, survives) ^ later[:, None, None])
     assert torch.equal(new_age, older(~(words ^ new), age))
 
 
