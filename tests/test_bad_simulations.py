@@ -1,5 +1,6 @@
 """One bad world of each kind through real simulators: it fails alone, and why is written down."""
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -130,3 +131,30 @@ def test_bad_worlds_cost_only_themselves(ray_local, tmp_path: Path) -> None:  # 
     assert sorted(light.rollout) == sorted(alive)
     (event,) = profile.events().text[profile.events().kind == "failed"]
     assert event.startswith(f"{len(CAUSES)} of {len(fates)} worlds failed; {__file__} with fate=3.5, seed 105: Arith")
+
+
+def test_a_program_ends_with_its_simulator(ray_local, tmp_path: Path) -> None:  # noqa: ARG001
+    code = "use Cwd; open(F, '>>', $ARGV[0]); print F getcwd() . qq(\n); close F; sleep 60"
+    param = {"name": "x", "low": 0, "high": 1, "doc": "nothing"}
+    options = {"command": ["perl", "-e", code, str(tmp_path / "folders")], "output": "world.ppm", "params": [param]}
+    pool = Pool(Plugin(name="external", options={**options, "seconds": 60}), size=1, cpus=0.5, timeout=1.5)
+    try:
+        rolled = pool(np.full((1, 1), 0.5, np.float32), np.zeros(1, np.int64), {})
+    finally:
+        pool.close()
+    assert rolled.errors == ["a simulator hung for more than 1.5 s and was ended"]
+    folders = [Path(line) for line in (tmp_path / "folders").read_text().split()]
+    assert len(folders) == 2  # it was tried twice
+    end = time.monotonic() + 20
+    while any(folder.exists() for folder in folders) or _runs(str(tmp_path)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def _runs(mark: str) -> bool:
+    """Whether there is a process with a mark in its command line."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it may be gone by now
+            if mark.encode() in path.read_bytes():
+                return True
+    return False
