@@ -26,13 +26,16 @@ from pipeline.store import Store
 
 INDEX, SETTINGS = "alife.json", "profile.toml"
 FORMAT = {"format": "alife profile", "version": 1}
-PART = r"\d{12}-\d{12}-[0-9a-f]{16}\.parquet"
+PART = r"0\d{11}-0\d{11}-[0-9a-f]{16}\.parquet"
 ALLOWED = re.compile(
     rf"profile\.toml|(labels|films|rollouts|events|embeddings/[A-Za-z0-9_-]{{1,200}}-\d{{1,9}})/{PART}"
     r"|films/_mp4/[0-9a-f]{32}\.mp4|saved/[0-9a-f]{32}\.(mp4|json)"
-    r"|(rewardor|generator)/\d{6}(\.json|-[0-9a-f]{16}\.safetensors)"
+    r"|(rewardor|generator)/[0-8]\d{5}(\.json|-[0-9a-f]{16}\.safetensors)"
 )
-"""The files of a profile that travel: no key, no locks, nothing that was damaged."""
+"""The files of a profile that travel: no key, no locks, nothing damaged, no number that leaves none for the next."""
+
+LAST_ROW = 10**11
+"""No table has as many rows."""
 
 FILES, DIRECTORY, LARGEST, MEMORY = 200_000, 20_000_000, 1 << 30, 2 << 30
 """How many files a parcel may have, and bytes: of its table of contents, of one file, and to read it all as tables."""

@@ -23,6 +23,7 @@ from pipeline import checkpoint, config, customs
 from pipeline.config import ConfigError
 from pipeline.customs import FORMAT, INDEX, SETTINGS
 from pipeline.profile import Profile, ProfileError, listing
+from pipeline.rows import ANSWERS
 from pipeline.store import Store, StoreError
 
 STALE_S = 86_400.0
@@ -183,9 +184,18 @@ def _check(profile: Profile) -> None:
     Raises:
         ValueError: Something is not.
     """
-    for table in profile.tables().values():
-        table.read()
+    numbers = {folder: table.read()["sequence"] for folder, table in profile.tables().items()}
     for role in checkpoint.ROLES:
         checkpoint.check(profile, role)
     if problems := profile.problems():
         raise ValueError(problems[0])
+    worlds, votes = profile.rollouts(), profile.labels()
+    wrong = {
+        "rows are numbered as no profile numbers them": any(
+            rows.min(initial=0) < 0 or rows.max(initial=0) > customs.LAST_ROW for rows in numbers.values()
+        ),
+        "worlds have parameters outside [0, 1]": not ((worlds.unit >= 0) & (worlds.unit <= 1)).all(),
+        "there are answers that nobody can give": not set(votes.answer.tolist()) <= set(ANSWERS),
+    }
+    if found := [what for what, holds in wrong.items() if holds]:
+        raise ValueError(found[0])

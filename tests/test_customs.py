@@ -1,6 +1,7 @@
 """Parcels that could do harm, one by one: each is refused with a sentence, and nothing is left of it."""
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -100,6 +101,8 @@ BAD_NAMES = {
     "embeddings/..-1/000000000000-000000000000-0123456789abcdef.parquet": "no file of a profile",
     "films/_mp4/0123456789ABCDEF0123456789ABCDEF.mp4": "no file of a profile",
     "saved/0123456789abcdef0123456789abcdef.html": "no file of a profile",
+    "labels/999999999999-999999999999-0123456789abcdef.parquet": "no file of a profile",  # none comes after it
+    "rewardor/999999.json": "no file of a profile",
 }
 
 
@@ -229,6 +232,15 @@ def with_pickled_weights(files: Files) -> Files:
     return forged_manifest(files, change) | {f"{key[:-5]}-{sha(data)[:16]}.safetensors": data}
 
 
+def with_rows(files: Files, folder: str, **columns: pa.Array) -> Files:
+    """One more row in a table: a copy of another, but for some columns."""
+    table = pq.read_table(io.BytesIO(files[first(files, folder)])).slice(0, 1)
+    for name, values in ({"id": pa.array(["f" * 32]), "sequence": pa.array([900])} | columns).items():
+        table = table.set_column(table.schema.get_field_index(name), name, values)
+    pq.write_table(table, sink := io.BytesIO())
+    return files | {f"{folder}{900:012d}-{900:012d}-{sha(sink.getvalue())[:16]}.parquet": sink.getvalue()}
+
+
 LIES: dict[str, tuple[Callable[[Files], Files], str]] = {
     "a film that is a pickle": (
         lambda files: files | {f"films/_mp4/{blake(pickle.dumps(1))}.mp4": pickle.dumps(1)},
@@ -276,6 +288,18 @@ LIES: dict[str, tuple[Callable[[Files], Files], str]] = {
             files | {f"saved/{'0' * 32}.json": json.dumps({"rollout": "../../secret", "params": {}}).encode()}
         ),
         "does not describe the world",
+    ),
+    "rows that leave no number for the next": (
+        lambda files: with_rows(files, "labels/", sequence=pa.array([10**12])),
+        "numbered as no profile numbers them",
+    ),
+    "an answer that nobody can give": (
+        lambda files: with_rows(files, "labels/", answer=pa.array(["both"])),
+        "answers that nobody can give",
+    ),
+    "parameters that are none": (
+        lambda files: with_rows(files, "rollouts/", unit=pa.array([[7.0]], pa.list_(pa.float32()))),
+        r"outside \[0, 1\]",
     ),
     "settings that are none": (lambda files: files | {"profile.toml": b"\xff"}, "profile.toml: "),
     "settings with parents": (
