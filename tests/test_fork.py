@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pipeline import checkpoint, loop, plugins, shelf, train
+from pipeline import checkpoint, evaluate, loop, plugins, shelf, train, unattended
 from pipeline.config import ConfigError, Plugin
 from pipeline.desk import Desk, DeskError
 from pipeline.driver import Driver
@@ -50,6 +51,13 @@ def tables(profile: Profile) -> dict[str, dict[str, list]]:
 def unseen(profile: Profile) -> list[str]:
     """Living worlds that its rewardor has not embedded."""
     return loop.unanswered(profile, profile.config.rewardor.name, loop.new_rewardor(profile).version).tolist()
+
+
+def other_rewardor(folder: Path) -> Path:
+    """A rewardor that differs from the one that ships in its name alone."""
+    path = folder / "mine.py"
+    path.write_text("from models.rewardors.common import Common\n\nclass Mine(Common):\n    version = 7\n")
+    return path
 
 
 def again(profile: Profile) -> Profile:
@@ -100,10 +108,8 @@ def test_models_are_the_forks_own_and_numbered_after_those_that_rows_name(root: 
         assert checkpoint.manifests(again(fork), role)[0].number == last[role] + 1
 
 
-def test_another_rewardor_finds_the_worlds_due_again(root: Path, tmp_path: Path) -> None:
-    code = "from models.rewardors.common import Common\n\nclass Mine(Common):\n    version = 7\n"
-    (tmp_path / "mine.py").write_text(code)
-    fork = shelf.fork(root, "a", "b", [f"rewardor.name={tmp_path / 'mine.py'}"])
+def test_another_rewardor_finds_the_worlds_due_again(root: Path) -> None:
+    fork = shelf.fork(root, "a", "b", [f"rewardor.name={other_rewardor(root.parent)}"])
     alive = fork.rollouts().id[fork.rollouts().status == "alive"]
     assert set(unseen(fork)) == set(alive)
     assert loop.waits_for_embeddings(fork)
@@ -128,6 +134,39 @@ def embed(profile: Profile, worlds: np.ndarray) -> None:
     seen = parent.embeddings("common", loop.new_rewardor(parent).version)
     name, version = profile.config.rewardor.name, loop.new_rewardor(profile).version
     profile.add_embeddings(name, version, seen.where(np.isin(seen.rollout.astype(str), worlds.astype(str))))
+
+
+class Trained(Here):
+    """A pool beside which both models train, and which evaluates."""
+
+    def __init__(self, sim, profile: Profile) -> None:
+        super().__init__(sim)
+        self.profile = profile
+
+    def __call__(self, *args, **how):
+        return self.roll(*args, **how)
+
+    def collect(self, timeout: float) -> list:
+        for role in checkpoint.ROLES:
+            train.step(self.profile, role)
+        return super().collect(timeout)
+
+
+def test_a_program_answers_in_a_fork_and_leaves_the_other_as_it_is(root: Path, monkeypatch) -> None:
+    before = bytes_of(root / "a")
+    fork = shelf.fork(root, "a", "b", [f"rewardor.name={other_rewardor(root.parent)}"])
+    sim = plugins.load("sims", fork.config.sim.name, fork.config.sim.options)
+    monkeypatch.setattr(unattended, "Pool", lambda *_, **__: Trained(sim, fork))
+    for name, few in {"RIVALS": 40, "EMITTED": 20, "VARIED": 8}.items():
+        monkeypatch.setattr(evaluate, name, few)
+    judge, plan = plugins.load("oracles", "movers", {}), SimpleNamespace(actors=1, actor=1)
+    rows = unattended._Run(fork, "movers", judge, plan, 30, None).go()
+    assert [row["labels"] for row in rows][-1] == 30
+    found = again(fork).labels().labeler.tolist()
+    assert found == ["me"] * 12 + ["oracle"] * 18
+    assert loop.settled(fork)
+    assert not unseen(fork)
+    assert bytes_of(root / "a") == before
 
 
 def test_questions_that_are_new_are_put_to_old_worlds(root: Path) -> None:
