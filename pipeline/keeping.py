@@ -123,7 +123,7 @@ def import_(
 class _Count:
     """Says now and then how many files are done, to those who watch."""
 
-    EVERY = 500
+    EVERY = 100
 
     def __init__(self, what: str) -> None:
         self.what, self.files = what, 0
