@@ -62,8 +62,8 @@ DOT, GLOW = 0.17, 0.4
 NIGHT, SEA, GOLD, PEARL = (0.012, 0.012, 0.05), (0.05, 0.32, 0.62), (0.95, 0.55, 0.12), (1.0, 0.98, 0.9)
 """Colors of nothing, of company, of liked company, and of particles."""
 
-STILL = 6e-4
-"""Root mean square step, in lengths, below which nobody sees motion: a pixel of a film in 130 steps."""
+STILL = 1e-3
+"""Root mean square step, in lengths, below which motion is hardly seen: a pixel of a film in 80 steps."""
 
 State: TypeAlias = dict[str, Tensor]
 Rule: TypeAlias = dict[str, Tensor]
