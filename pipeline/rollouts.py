@@ -88,7 +88,9 @@ class _Simulator:
     def __init__(self, sim: Plugin, memory_mb: float) -> None:
         self._roll, self._memory = roll_here(plugins.load("sims", sim.name, sim.options)), int(memory_mb * MB)
         # what is allocated at one stroke is refused at once: no watch would be fast enough
-        resource.setrlimit(resource.RLIMIT_DATA, 2 * (_memory() + 2 * self._memory,))
+        most, (_, hard) = _memory() + 2 * self._memory, resource.getrlimit(resource.RLIMIT_DATA)
+        if hard == resource.RLIM_INFINITY or most < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
     def ready(self) -> int:
         """The process id, once the simulation is loaded."""
