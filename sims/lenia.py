@@ -215,7 +215,7 @@ def _likes(growth: Growth, rings: int) -> tuple[Param, ...]:
     return (
         Param("mu", 0.12, 0.3, scale="log", doc="how crowded a cell likes it: higher makes denser, thicker bodies"),
         Param("tolerance", low, high, scale="log", doc=doc),
-        Param("time", 12, 30, scale="log", unit="steps", doc="T, steps per unit of time: higher is slower and smoother"),
+        Param("time", 12, 30, scale="log", unit="steps", doc="T, steps per unit of time: high is slow and smooth"),
     )
 
 
