@@ -23,12 +23,13 @@ def look(grey: Tensor, spectrum: Tensor) -> Tensor:
     series = torch.stack([mean, variance.sqrt(), flat.amax(1), skewness])
     some = grey[late(len(grey), FRAMES)]
     radial = power(spectrum).flatten(1) @ BANDS
+    loud = log(radial)
     share = radial / radial.sum(1, keepdim=True).clamp_min(1e-6)
     return torch.cat(
         [
             summarize(series),
-            log(radial).mean(0),
-            deviation(log(radial), 0),
+            loud.mean(0),
+            deviation(loud, 0),
             share.mean(0),
             _entropy(some).mean()[None],
             _shape(some),

@@ -1,6 +1,7 @@
 """Things: how many, how large, how they move, and whether they last."""
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -70,23 +71,29 @@ def components(solid: np.ndarray) -> tuple[np.ndarray, int]:
 def find(solid: np.ndarray) -> Things:
     """The things of frames (n, H, W) bool that are not too small to be any."""
     mark, count = components(solid)
-    frame, y, x = np.nonzero(mark)
-    thing = mark[frame, y, x] - 1
+    lit = np.flatnonzero(mark)
+    thing = mark.ravel()[lit] - 1
+    frame, *waves = (table[lit] for table in _tables(*solid.shape))
     size = np.bincount(thing, minlength=count)
     where = np.zeros(count, int)
     where[thing] = frame
-    _, height, width = solid.shape
-    center = np.stack([_mean_angle(thing, y, height, count), _mean_angle(thing, x, width, count)], 1)
+    y, x = (_mean_angle(thing, waves[i], waves[i + 1], count) for i in (0, 2))
     keep = np.flatnonzero(size >= SMALLEST)
     keep = keep[np.argsort(where[keep], kind="stable")]
-    return Things(where[keep], size[keep], center[keep])
+    return Things(where[keep], size[keep], np.stack([y, x], 1)[keep])
 
 
-def _mean_angle(thing: np.ndarray, position: np.ndarray, length: int, count: int) -> np.ndarray:
+@cache
+def _tables(n: int, height: int, width: int) -> list[np.ndarray]:
+    """Of each pixel of frames (n, H, W): its frame, and sine and cosine of its row and of its column as angles."""
+    frame, y, x = (axis.ravel() for axis in np.indices((n, height, width)))
+    angles = [2 * np.pi * axis / length for axis, length in ((y, height), (x, width))]
+    return [frame, *(wave(angle) for angle in angles for wave in (np.sin, np.cos))]
+
+
+def _mean_angle(thing: np.ndarray, sine: np.ndarray, cosine: np.ndarray, count: int) -> np.ndarray:
     """Mean positions (count,) on a circle of length 1."""
-    angle = 2 * np.pi * np.arange(length) / length
-    sine = np.bincount(thing, np.sin(angle)[position], count)
-    return np.arctan2(sine, np.bincount(thing, np.cos(angle)[position], count)) / (2 * np.pi)
+    return np.arctan2(np.bincount(thing, sine, count), np.bincount(thing, cosine, count)) / (2 * np.pi)
 
 
 def _table(things: Things, n: int) -> np.ndarray:
