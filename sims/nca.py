@@ -1,13 +1,14 @@
 """Neural cellular automata: every cell runs the same small random network on what it sees of its neighborhood [1, 2].
 
     h = squash(see [s, wind ds/dx, wind ds/dy, lap s] + bias)              six neurons, squash: almost tanh
-    s <- s + dt (squash(gain act h + whirl (s_next - s_last)) - s) + spread lap s
+    s <- s + dt (squash(gain act h + whirl (s_before - s_after)) - s) + spread lap s
 
 The state s of a cell has three channels in [-1, 1]. Perception is fixed, as in growing automata [1]: values, slopes
 (Sobel) and Laplacians. All else is drawn, as in searches for open-ended automata [2]; but most networks drawn there end
 in one flat color. Here states leak, so that none gets stuck at a bound; they spread, so that structures are larger
-than cells; slopes move them; and `whirl` lets each channel chase the one before it. Cells are all updated at once:
-no mask of random cells is needed, and near parameters make near worlds.
+than cells; slopes move them; and `whirl` lets each channel chase the one before it, the first the third. Sums are
+scaled by the root of their number of terms. All cells change at once: a mask of random cells is not needed, and
+without one near parameters make near worlds.
 
 [1] A. Mordvintsev, E. Randazzo, E. Niklasson, M. Levin. Growing neural cellular automata. Distill, 2020.
 [2] A. Kumar et al. Automating the search for artificial life with foundation models. arXiv:2412.17799, 2024.
@@ -74,12 +75,12 @@ class NCA(TorchSimulation[State, Rule]):
         wind = params["wind"][:, None]
         still = torch.ones_like(wind)
         heard = torch.stack([2 * still, wind, wind, still], 2)[:, :, None]  # (B, 1, 1, 4): a slope is heard as wind.
-        whirl = torch.eye(CHANNELS).to(wind).roll(1, 0)
+        before = torch.eye(CHANNELS).to(wind).roll(1, 0)
         return {
             "see": params["see"] * heard / CHANNELS**0.5,
             "bias": params["bias"],
             "act": params["act"] * (params["gain"] / NEURONS**0.5 * 2)[:, None, None],
-            "mix": params["whirl"][:, None, None] * (whirl - whirl.mT),
+            "mix": params["whirl"][:, None, None] * (before - before.mT),
             **{name: params[name] for name in ("spread", "patch", "pattern", "grain")},
         }
 
