@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sims._compile import compiled
+from sims._torus import short
 
 ZERO, HALF, ONE, TINY = (np.float32(value) for value in (0, 0.5, 1, 1e-18))
 """Compiled code needs its numbers in single precision. TINY keeps the direction between coinciding boids finite."""
@@ -108,8 +109,7 @@ def _turned(vector: Tensor, heading: Tensor) -> tuple[Tensor, Tensor]:
 
 def ways(place: Tensor) -> Tensor:
     """The short way from each boid to each other one, (B, 2, N, N)."""
-    offset = place[:, :, None, :] - place[:, :, :, None]
-    return offset - (offset + 0.5).floor()
+    return short(place[:, :, None, :] - place[:, :, :, None])
 
 
 @compiled

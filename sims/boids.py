@@ -29,6 +29,7 @@ from sims import Param, Params, Space, TorchSimulation
 from sims._darts import darts, hue
 from sims._starts import pattern
 from sims._torch import ALIVE, DEAD
+from sims._torus import short, wrap
 
 SPACE = Space(
     Param("separation", 2, 25, scale="log", unit="1/time", doc="how hard birds avoid those too near: high is loose"),
@@ -101,13 +102,13 @@ class Boids(TorchSimulation[State, Rule]):
         normal = pattern(rule["pattern"].flatten(), seeds, 6, self.birds + self.hawks)
         common = normal[:, 4:].sum(2, keepdim=True) / normal.shape[2] ** 0.5
         way = normal[:, 2:4] + rule["order"] * common
-        place = _wrap(0.5 + rule["spread"] * normal[:, :2])
+        place = wrap(0.5 + rule["spread"] * normal[:, :2])
         return {"place": place, "motion": rule["speed"] * way / _length(way), "age": torch.zeros_like(rule["speed"])}
 
     def step(self, state: State, rule: Rule) -> State:
         """The world DT later."""
         motion = torch.cat([self._birds(state, rule), self._hawks(state, rule)], 2)
-        return {"place": _wrap(state["place"] + DT * motion), "motion": motion, "age": state["age"] + 1}
+        return {"place": wrap(state["place"] + DT * motion), "motion": motion, "age": state["age"] + 1}
 
     def _birds(self, state: State, rule: Rule) -> Tensor:
         """The velocity of the birds DT later, (B, 2, N)."""
@@ -130,7 +131,7 @@ class Boids(TorchSimulation[State, Rule]):
         if not self.hawks:
             return motion
         birds, hawks = state["place"].split([self.birds, self.hawks], 2)
-        ways = [_short(birds - hawk) for hawk in _each(hawks)]
+        ways = [short(birds - hawk) for hawk in _each(hawks)]
         prey = torch.cat([(way * (_length(way) / -SCENT).exp()).sum(2, keepdim=True) for way in ways], 2)
         rivals = torch.stack([_flee(hawks, hawk, REALM) for hawk in _each(hawks)]).sum(0)
         return _fly(motion, HUNGER * (_unit(prey) + _unit(rivals)), rule["hawk"] * rule["speed"], rule)
@@ -159,7 +160,7 @@ def _each(hawks: Tensor) -> list[Tensor]:
 
 def _flee(place: Tensor, hawk: Tensor, fright: Tensor | float) -> Tensor:
     """The way (B, 2, N) from a hawk (B, 2, 1) that is near: shorter, the farther it is."""
-    away = _short(place - hawk)
+    away = short(place - hawk)
     far = _length(away).clamp(min=1e-9)
     return away * ((1 - far / fright).clamp(min=0) / far)
 
@@ -188,12 +189,3 @@ def _unit(vector: Tensor) -> Tensor:
 def _length(vector: Tensor) -> Tensor:
     """(B, 1, N) of (B, 2, N): torch is slow at reducing an axis of two."""
     return (vector[:, :1].square() + vector[:, 1:].square()).sqrt()
-
-
-def _short(offset: Tensor) -> Tensor:
-    return offset - (offset + 0.5).floor()
-
-
-def _wrap(place: Tensor) -> Tensor:
-    """Places in [0, 1]; 1 only where a place just below 0 was rounded up to it, which is the same place."""
-    return place - place.floor()

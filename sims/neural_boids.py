@@ -30,6 +30,7 @@ from sims import Param, Params, Space, TorchSimulation
 from sims._darts import darts, hue
 from sims._starts import pattern
 from sims._torch import ALIVE, DEAD
+from sims._torus import wrap
 
 REFLEXES = 4
 
@@ -89,7 +90,7 @@ class NeuralBoids(TorchSimulation[State, Rule]):
         """`place` in [0, 1) and `heading`, unit vectors, (B, 2, N); and the `age` in steps, (B, 1, 1)."""
         normal = pattern(rule["pattern"].flatten(), seeds, 6, self.boids)
         way = normal[:, 2:4] + rule["order"] * normal[:, 4:].sum(2, keepdim=True) / self.boids**0.5
-        place = _wrap(0.5 + rule["spread"] * normal[:, :2])
+        place = wrap(0.5 + rule["spread"] * normal[:, :2])
         return {"place": place, "heading": way / way.norm(dim=1, keepdim=True), "age": torch.zeros_like(rule["rate"])}
 
     def step(self, state: State, rule: Rule) -> State:
@@ -101,7 +102,7 @@ class NeuralBoids(TorchSimulation[State, Rule]):
         left = DT * rule["rate"] * turns(nearest(state["place"], heading, rule["reach"].flatten(), count), rule)
         x, y = heading[:, :1], heading[:, 1:]
         heading = torch.cat([x - left * y, y + left * x], 1) * (1 + left.square()).rsqrt()
-        return {"place": _wrap(state["place"] + DT * SPEED * heading), "heading": heading, "age": state["age"] + 1}
+        return {"place": wrap(state["place"] + DT * SPEED * heading), "heading": heading, "age": state["age"] + 1}
 
     def draw(self, state: State, size: int) -> Tensor:
         """Frames of the world, (B, size, size, 3) uint8: darts whose hue shows where they fly."""
@@ -132,8 +133,3 @@ def turns(seen: Tensor, rule: Rule) -> Tensor:
     number = there.sum(2)
     turn = rule["bias"][:, 0] * number.clamp(max=1) + PULL * pull / number.clamp(min=1)
     return turn.tanh_()[:, None]
-
-
-def _wrap(place: Tensor) -> Tensor:
-    """Places in [0, 1]; 1 only where a place just below 0 was rounded up to it, which is the same place."""
-    return place - place.floor()
