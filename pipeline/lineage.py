@@ -81,7 +81,10 @@ class Lineage:
 
 
 def snapshot(store: Store) -> dict[str, int]:
-    """The last row of each table of a profile as it is now, -1 where there is none. Reads names alone."""
+    """The last row of each table of a profile as it is now, -1 where there is none. Reads names alone.
+
+    Of two processes that write to one table at this very moment, the slower may still add rows with these numbers.
+    """
     upto = {folder: _last(store, folder) for folder in TABLES}
     embeddings = [key for key in store.list("embeddings/") if key.endswith("/")]
     return upto | {folder: _last(store, folder) for folder in embeddings}
