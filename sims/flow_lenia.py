@@ -55,7 +55,7 @@ MEMORY = 16
 EXPOSURE = 1.6
 """How fast a picture gets bright with matter: 1 - exp(-EXPOSURE A)."""
 
-STILL = 0.05
+STILL = 0.1
 """Share of the matter that is elsewhere than it was MEMORY steps ago, below which nobody sees anything move."""
 
 FLAT = 0.01
