@@ -2,8 +2,9 @@
 
 Two bare processes and a pool of two simulators take turns at the same blocks of random worlds, embeddings included, as
 in a run. The processes share a counter and nothing else. Printed are medians over the runs: worlds per second, CPU
-milliseconds per world of everything involved (for the pool also Ray's servers and the driver), and the shares that the
-pool keeps. The first share needs an otherwise idle machine of two cores; the second one hardly does.
+milliseconds per world of the simulators and of what serves them, and the shares that the pool keeps. This needs an
+otherwise idle machine of two cores: on a busy one throughput is luck, and Ray's servers, which hum all the time, hum
+longer per world.
 """
 
 import argparse
