@@ -42,7 +42,7 @@ KERNELS = len(SOURCE)
 
 SPACE = Space(
     Param("mu", 0.12, 0.28, (KERNELS,), "log", doc="how crowded each kernel likes it: higher makes thicker bodies"),
-    Param("tolerance", 0.22, 0.44, (CHANNELS,), "log", doc="sigma / mu of who speaks to it: high lets a channel spread"),
+    Param("tolerance", 0.22, 0.44, (CHANNELS,), "log", doc="sigma / mu of who speaks to it: high spreads"),
     Param("weight", 0.18, 0.75, (KERNELS,), doc="how loud each kernel is: high is fast and nervous"),
     Param("reach", 0.7, 1, (CHANNELS,), unit="radii", doc="how far a channel is seen: the size of what it forms"),
     Param("patch", 0.15, 0.45, unit="worlds", doc="radius of the patch that is alive at the start"),
