@@ -12,6 +12,7 @@ Writes two plots to docs/ and prints their figures, all in CPU time on one threa
 import argparse
 import os
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,25 +36,26 @@ Sim = TorchSimulation[Any, Any]
 def main() -> None:
     """Measure and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two runs instead of five, up to 128 worlds, Lenia alone")
+    parser.add_argument("--quick", action="store_true", help="two runs instead of three, up to 128 worlds, Lenia alone")
+    parser.add_argument("--sims", nargs="+", default=SIMS, metavar="NAME", help="whose cost per world")
     parser.add_argument("--out", type=Path, default=DOCS, help="folder for the plots")
     args = parser.parse_args()
     pin(max(os.sched_getaffinity(0)))
     torch.set_num_threads(1)
-    runs, most, names = (2, 128, SIMS[:1]) if args.quick else (5, MOST, SIMS)
+    runs, most, names = (2, 128, SIMS[:1]) if args.quick else (3, MOST, args.sims)
     _flat(args.out, runs, most, names)
     _early(args.out, runs)
 
 
-def _flat(out: Path, runs: int, most: int, names: tuple[str, ...]) -> None:
+def _flat(out: Path, runs: int, most: int, names: Sequence[str]) -> None:
     sizes = [2**i for i in range(most.bit_length())]
     plot = Plot("Cost of a world, however many are asked for", "worlds asked for at once", "times the cost among many",
                 sizes, (0.5, 1, 2, 4, 8, 16, 32), log=True, band=(1 - TOLERANCE, 1 + TOLERANCE))  # fmt: skip
     for name in names:
         sim: Sim = load("sims", name, {})
-        living = _prior(sim, MANY)
-        living = living[sim.simulate(living, torch.arange(MANY), Plan()).status == ALIVE]
-        costs = _costs(sim, {n: living.repeat(n, 1)[:n] for n in sizes}, runs)
+        unit = _prior(sim, MANY)
+        living = (sim.simulate(unit, torch.arange(MANY), Plan()).status == ALIVE).nonzero()[:, 0]
+        costs = _costs(sim, unit, {n: living.repeat(n)[:n] for n in sizes}, runs)
         width = sim.width(torch.device("cpu"))
         many = statistics.median(costs[n] for n in sizes if n >= width)
         worst = max(abs(costs[n] / many - 1) for n in sizes if n >= width)
@@ -68,8 +70,8 @@ def _early(out: Path, runs: int) -> None:
     unit = _prior(sim, 4 * MANY)
     ends = _ends(sim, unit)
     shares = ends.tolist()
-    groups = {end: unit[ends == end].repeat(MANY, 1)[:MANY] for end in sorted(set(shares))}
-    costs = _costs(sim, groups, runs)
+    groups = {end: (ends == end).nonzero()[:, 0].repeat(MANY)[:MANY] for end in sorted(set(shares))}
+    costs = _costs(sim, unit, groups, runs)
     points = [(end, cost / costs[1.0]) for end, cost in costs.items()]
     for share, cost in points:
         print(f"Lenia, ended after {share:.0%} of the steps: {cost:.0%} of a living world's cost")
@@ -86,14 +88,13 @@ def _prior(sim: Sim, n: int) -> Tensor:
     return torch.rand(n, sim.space.dim, generator=torch.Generator().manual_seed(0))
 
 
-def _costs(sim: Sim, groups: dict[Any, Tensor], runs: int) -> dict[Any, float]:
-    """CPU seconds per world of each group; they take turns, so that what disturbs one disturbs all."""
+def _costs(sim: Sim, unit: Tensor, groups: dict[Any, Tensor], runs: int) -> dict[Any, float]:
+    """CPU seconds per world of each group of rows; they take turns, so that what disturbs one disturbs all."""
     times: dict[Any, list[float]] = {key: [] for key in groups}
     for _ in range(runs + 1):
-        for key, unit in groups.items():
-            repeats = max(1, MANY // 4 // len(unit))
-            work = seconds(lambda unit=unit: sim.simulate(unit, torch.arange(len(unit)), Plan()), repeats)
-            times[key].append(work / len(unit))
+        for key, rows in groups.items():
+            work = seconds(lambda rows=rows: sim.simulate(unit[rows], rows, Plan()), max(1, MANY // 4 // len(rows)))
+            times[key].append(work / len(rows))
     return {key: statistics.median(each[1:]) for key, each in times.items()}
 
 
