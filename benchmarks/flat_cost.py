@@ -79,7 +79,7 @@ def _early(out: Path, runs: int) -> None:
     print(f"{1 - statistics.mean(shares):.0%} of all steps are saved")
     ticks = (0, 0.2, 0.4, 0.6, 0.8, 1)
     plot = Plot("Dead worlds stop early (Lenia)", "share of the rollout after which it ended",
-                "cost, as a share of a living world's", ticks, ticks)  # fmt: skip
+                "cost, as a share of a living world's", ticks, ticks, rising=True)  # fmt: skip
     plot.curves = {"proportional…": [(0, 0), (1, 1)], "measured": points}
     plot.save(out / "early_end.png")
 

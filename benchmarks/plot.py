@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-WIDE, HIGH, LEFT, BOTTOM, TOP, RIGHT = 760, 420, 70, 58, 46, 24
+WIDE, HIGH, LEFT, BOTTOM, TOP, RIGHT = 760, 440, 70, 58, 66, 24
 SHARP = 3  # drawn larger, then reduced: smooth lines
 GROUND, WORDS, GRID, BAND = (13, 13, 17), (222, 222, 228), (42, 42, 50), (28, 52, 44)
+FAINT = (110, 110, 120)
 INKS = ((255, 150, 90), (120, 190, 255), (130, 225, 160), (240, 130, 200), (235, 215, 110))
 
 Points = Sequence[tuple[float, float]]
@@ -24,6 +25,7 @@ class Plot:
         x, y: Names of the axes, with units.
         x_ticks, y_ticks: Where they are marked.
         log: Whether both axes are logarithmic.
+        rising: Whether the names of the curves belong into the lower corner.
         band: A range of y to be marked.
         curves: Points by name; a name that ends with "…" is drawn as a thin line without marks.
     """
@@ -34,6 +36,7 @@ class Plot:
     x_ticks: Sequence[float]
     y_ticks: Sequence[float]
     log: bool = False
+    rising: bool = False
     band: tuple[float, float] | None = None
     curves: dict[str, Points] = field(default_factory=dict)
 
@@ -63,15 +66,18 @@ class Plot:
             self._write(left - 8 * SHARP, at, f"{y:g}", "rm")
         self._write(LEFT * SHARP, 10 * SHARP, self.title, "la", 16)
         self._write((LEFT + WIDE - RIGHT) / 2 * SHARP, (HIGH - 8) * SHARP, self.x, "ms")
-        self._write(8 * SHARP, (TOP - 8) * SHARP, self.y, "ls")
+        self._write(8 * SHARP, (TOP - 12) * SHARP, self.y, "ls")
 
     def _curve(self, i: int, name: str, points: Points) -> None:
         ink, thin = INKS[i % len(INKS)], name.endswith("…")
         line = [self._at(*point) for point in points]
-        self._pen.line([axis for at in line for axis in at], GRID if thin else ink, SHARP * (1 if thin else 2), "curve")
+        self._pen.line(
+            [axis for at in line for axis in at], FAINT if thin else ink, SHARP * (1 if thin else 2), "curve"
+        )
         for x, y in () if thin else line:
             self._pen.ellipse((x - 4 * SHARP, y - 4 * SHARP, x + 4 * SHARP, y + 4 * SHARP), ink)
-        label = ((WIDE - RIGHT - 10) * SHARP, (TOP + 10 + 18 * i) * SHARP)
+        top = HIGH - BOTTOM - 14 - 18 * len(self.curves) if self.rising else TOP + 10
+        label = ((WIDE - RIGHT - 10) * SHARP, (top + 18 * i) * SHARP)
         self._write(*label, name.rstrip("…"), "ra", 13, WORDS if thin else ink)
 
     def _at(self, x: float, y: float) -> tuple[float, float]:
