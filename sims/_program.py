@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tokenize
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,7 +50,7 @@ def frames(
         words = _run({"command": command, "folder": folder, **bounds})
         try:
             return read(Path(folder), output, decode)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, ArithmeticError, EOFError) as error:
             raise ProgramError(" ".join(f"{error}{_quote(words)}".split())) from error
 
 
@@ -122,7 +123,10 @@ def _number(path: Path) -> list[str | int]:
 
 def _array(path: Path) -> np.ndarray:
     """The frames in an .npy file."""
-    made = np.load(path, mmap_mode="r")
+    try:
+        made: np.ndarray = np.lib.format.open_memmap(path, mode="r")  # unlike `np.load`, of nothing else
+    except (tokenize.TokenError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{path.name} has a damaged head") from error
     if made.ndim == 3 and made.shape[-1] != 3:
         made = made[..., None]
     if made.ndim == 4 and made.shape[-1] == 1:
@@ -141,22 +145,23 @@ def _decoded(data: bytes, output: str, decode: Decode | None) -> np.ndarray:
         raise ValueError(f"{output} is no video and no picture: {str(error).splitlines()[-1]}") from error
 
 
-PNM = re.compile(rb"\s*P([2356])\s+(?:#.*\s+)*(\d+)\s+(?:#.*\s+)*(\d+)\s+(?:#.*\s+)*(\d+)\s")
+MORE = re.compile(rb"\S")
+PNM = re.compile(rb"\s*P([2356])\s+(?:#.*\n\s*)*(\d+)\s+(?:#.*\n\s*)*(\d+)\s+(?:#.*\n\s*)*(\d+)\s")
 
 
 def _pnm(data: bytes) -> np.ndarray:
     """Gray and colored pictures as text (P2, P3) or bytes (P5, P6), one behind the other: netpbm.sourceforge.net."""
     made: list[np.ndarray] = []
     at = 0
-    while data[at:].strip():
+    while MORE.search(data, at):
         head = PNM.match(data, at)
         if head is None:
             raise ValueError("after its first pictures comes something else" if made else "its head is damaged")
         kind, width, height, top = map(int, head.groups())
         channels, at = (3 if kind in (3, 6) else 1), head.end()
         count = width * height * channels
-        if top > 255 or not count:
-            raise ValueError(f"a picture of {width} x {height} pixels up to {top}: expected some, up to 255")
+        if not (0 < top <= 255 and count):
+            raise ValueError(f"a picture of {width} x {height} pixels up to {top}: expected some, up to 1 … 255")
         if kind in (5, 6):
             values, at = np.frombuffer(data[at : at + count], np.uint8), at + count
         else:
@@ -166,7 +171,7 @@ def _pnm(data: bytes) -> np.ndarray:
         if len(values) != count:
             raise ValueError(f"a picture of {width} x {height} pixels has {len(values)} of {count} values")
         picture = values.reshape(height, width, channels)
-        made.append(np.broadcast_to((picture * (255 / top)).round().astype(np.uint8), (height, width, 3)))
+        made.append(np.broadcast_to((picture.clip(max=top) * (255 / top)).round().astype(np.uint8), (height, width, 3)))
     if len({picture.shape for picture in made}) > 1:
         raise ValueError("its pictures differ in size")
     return np.stack(made)
@@ -192,6 +197,9 @@ def scaled(made: np.ndarray, size: int) -> Tensor:
     height, width = made.shape[1:3]
     scale = size / max(height, width)
     inner = max(1, round(height * scale)), max(1, round(width * scale))
-    picture = torch.from_numpy(np.array(made)).permute(0, 3, 1, 2).float()
     mode = "area" if scale < 1 else "nearest-exact"
-    return torch.nn.functional.interpolate(picture, inner, mode=mode).round_().to(torch.uint8).permute(0, 2, 3, 1)
+    reduced = []
+    for frame in made:  # One by one: all at once would fill gigabytes, as floats.
+        picture = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float()
+        reduced.append(torch.nn.functional.interpolate(picture, inner, mode=mode).round_().to(torch.uint8))
+    return torch.cat(reduced).permute(0, 2, 3, 1)

@@ -129,7 +129,8 @@ def _ending(status: int, output_mb: float) -> str:
     if status == -signal.SIGXFSZ:
         return _too_much(output_mb)
     if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
+        names = {each.value: each.name for each in signal.Signals}  # real-time signals have none
+        return f"was ended by {names.get(-status, f'signal {-status}')}"
     return f"ended with status {status}" if status else ""
 
 
@@ -149,7 +150,9 @@ def _size(folder: str) -> int:
 
 def _limit(output: int) -> None:
     """In the program, before it starts: no file above the bound, no memory dumps."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(output), int(output)))
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    most = int(output) if allowed == resource.RLIM_INFINITY else min(int(output), allowed)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -26,6 +26,7 @@ picture. A program that crashes, hangs, leaves nothing or takes too much costs t
 its last words; whatever it started is ended with it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -88,8 +89,8 @@ class External(Simulation):
         if PurePath(self.output).is_absolute() or ".." in PurePath(self.output).parts or not self.output:
             raise ValueError(f'output is "{self.output}", expected a name in the folder in which the program starts')
         for name in ("seconds", "memory_mb", "output_mb"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0, and a finite number")
         if taken := {param.name for param in self.params} & set(OWN):
             raise ValueError(f"params: {taken.pop()} means something else already")
         _ = self.space

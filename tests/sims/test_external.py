@@ -276,6 +276,7 @@ def test_what_could_never_run_is_refused(options: dict, message: str) -> None:
             "perl ended with status 3; it said: no convergence",
         ),
         ("kill 'SEGV', $$", "perl was ended by SIGSEGV"),
+        ("kill 40, $$", "perl was ended by signal 40"),
         ("print qq(nothing to do\n)", "it left no *.ppm; it left nothing; it said: nothing to do"),
         ("open(F, '>out.txt'); print F 1", "it left no *.ppm; it left out.txt, params.json"),
         ("print 'y' x 1e6 while 1", "perl wrote more than 5 MB"),
@@ -289,6 +290,9 @@ def test_what_could_never_run_is_refused(options: dict, message: str) -> None:
         ("open(F, '>a.ppm'); print F 'P6 10 10 255 abc'", "a picture of 10 x 10 pixels has 3 of 300 values"),
         ("open(F, '>a.ppm'); print F 'P6 99999999 99999999 255 abc'", "has 3 of"),
         ("open(F, '>a.ppm'); print F 'P6 0 10 255 '", "a picture of 0 x 10 pixels"),
+        ("open(F, '>a.ppm'); print F 'P5 1 1 0 a'", "a picture of 1 x 1 pixels up to 0"),
+        ("open(F, '>a.ppm'); print F 'P2 1 1 255 ', 9 x 30", "too large"),
+        ("open(F, '>a.ppm'); print F 'P6 ', '# ' x 40, 'abc'", "its head is damaged"),
         ("open(F, '>a.ppm'); print F 'P6 1 1 255 abcP6 2 1 255 abcdef'", "its pictures differ in size"),
         ("open(F, '>a.ppm'); print F 'P9 1 1 255 abc'", "*.ppm is no video and no picture"),
         ("open(F, '>a.ppm')", "*.ppm is no video and no picture"),
@@ -325,6 +329,24 @@ def test_arrays_that_are_no_films_are_refused(array: np.ndarray, cause: str, tmp
     np.save(tmp_path / "film.npy", array, allow_pickle=True)
     with pytest.raises(ValueError, match=re.escape(cause)):
         read(tmp_path, "film.npy", None)
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (b"PK\3\4 of numpy.savez", "the magic string is not correct"),
+        (b"\x93NUMPY\1\0\x10\0{'descr': '|u1',", "damaged head"),
+    ],
+)
+def test_what_is_only_called_an_array_is_refused(data: bytes, cause: str, tmp_path: Path) -> None:
+    (tmp_path / "film.npy").write_bytes(data)
+    with pytest.raises(ValueError, match=cause):
+        read(tmp_path, "film.npy", None)
+
+
+def test_brightness_beyond_the_top_is_the_top(tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(b"P2 3 1 100 200 100 50")
+    assert read(tmp_path, "a.pgm", None)[0, 0, :, 0].tolist() == [255, 255, 127]
 
 
 def test_other_mistakes_are_named(tmp_path: Path) -> None:
