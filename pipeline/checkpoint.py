@@ -148,6 +148,9 @@ def _check(profile: Profile, role: Role, key: str, keys: Collection[str]) -> str
         raise ValueError(f"{key}: it is not a manifest: {error}") from error
     if (manifest.number, manifest.weights) != (_number(key), weights) or not isinstance(manifest.snapshot, dict):
         raise ValueError(f"{key}: it is the manifest of another version")
+    numbers = [manifest.time, *manifest.metrics.values()]
+    if not all(isinstance(number, float) for number in numbers) or not math.isfinite(manifest.time):
+        raise ValueError(f"{key}: its time or its metrics are no numbers")
     try:
         data = profile.store.get(weights) if weights in keys else None
         if data is not None and hashlib.sha256(data).hexdigest() != manifest.sha256:

@@ -30,7 +30,8 @@ PART = r"0\d{11}-0\d{11}-[0-9a-f]{16}\.parquet"
 ALLOWED = re.compile(
     rf"profile\.toml|(labels|films|rollouts|events|embeddings/[A-Za-z0-9_-]{{1,200}}-\d{{1,9}})/{PART}"
     r"|films/_mp4/[0-9a-f]{32}\.mp4|saved/[0-9a-f]{32}\.(mp4|json)"
-    r"|(rewardor|generator)/[0-8]\d{5}(\.json|-[0-9a-f]{16}\.safetensors)"
+    r"|(rewardor|generator)/[0-8]\d{5}(\.json|-[0-9a-f]{16}\.safetensors)",
+    re.ASCII,
 )
 """The files of a profile that travel: no key, no locks, nothing damaged, no number that leaves none for the next."""
 

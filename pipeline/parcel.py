@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import tomlkit
 
 from pipeline import checkpoint, config, customs
@@ -184,7 +185,8 @@ def _check(profile: Profile) -> None:
     Raises:
         ValueError: Something is not.
     """
-    numbers = {folder: table.read()["sequence"] for folder, table in profile.tables().items()}
+    tables = [table.read() for table in profile.tables().values()]
+    times = [rows["time"] for rows in tables if "time" in rows]
     for role in checkpoint.ROLES:
         checkpoint.check(profile, role)
     if problems := profile.problems():
@@ -192,8 +194,9 @@ def _check(profile: Profile) -> None:
     worlds, votes = profile.rollouts(), profile.labels()
     wrong = {
         "rows are numbered as no profile numbers them": any(
-            rows.min(initial=0) < 0 or rows.max(initial=0) > customs.LAST_ROW for rows in numbers.values()
+            rows["sequence"].min(initial=0) < 0 or rows["sequence"].max(initial=0) > customs.LAST_ROW for rows in tables
         ),
+        "times are no moments": not all(np.isfinite(each).all() for each in times),
         "worlds have parameters outside [0, 1]": not ((worlds.unit >= 0) & (worlds.unit <= 1)).all(),
         "there are answers that nobody can give": not set(votes.answer.tolist()) <= set(ANSWERS),
     }

@@ -103,6 +103,7 @@ BAD_NAMES = {
     "saved/0123456789abcdef0123456789abcdef.html": "no file of a profile",
     "labels/999999999999-999999999999-0123456789abcdef.parquet": "no file of a profile",  # none comes after it
     "rewardor/999999.json": "no file of a profile",
+    "rewardor/00000\N{ARABIC-INDIC DIGIT ONE}.json": "no file of a profile",
 }
 
 
@@ -275,6 +276,18 @@ LIES: dict[str, tuple[Callable[[Files], Files], str]] = {
         lambda files: forged_manifest(files, lambda fields: fields.update(number=99)),
         "the manifest of another version",
     ),
+    "a manifest of no time": (
+        lambda files: forged_manifest(files, lambda fields: fields.update(time="yesterday")),
+        "its time or its metrics are no numbers",
+    ),
+    "a manifest of endless time": (
+        lambda files: forged_manifest(files, lambda fields: fields.update(time=float("-inf"))),
+        "its time or its metrics are no numbers",
+    ),
+    "a manifest with words for numbers": (
+        lambda files: forged_manifest(files, lambda fields: fields["metrics"].update(loss="low")),
+        "its time or its metrics are no numbers",
+    ),
     "a manifest that is none": (
         lambda files: files | {"rewardor/000009.json": b"[]"},
         "rewardor/000009.json: it is not a manifest",
@@ -292,6 +305,10 @@ LIES: dict[str, tuple[Callable[[Files], Files], str]] = {
     "rows that leave no number for the next": (
         lambda files: with_rows(files, "labels/", sequence=pa.array([10**12])),
         "numbered as no profile numbers them",
+    ),
+    "a time that is none": (
+        lambda files: with_rows(files, "labels/", time=pa.array([-np.inf])),
+        "times are no moments",
     ),
     "an answer that nobody can give": (
         lambda files: with_rows(files, "labels/", answer=pa.array(["both"])),
