@@ -80,6 +80,7 @@ class _Progress:
 
 MB = 1_000_000
 LOOK_S = 0.05  # between two looks at a simulator's memory
+NICE = 5  # how far simulators stand back, as in nice(1)
 
 
 class _Simulator:
@@ -107,7 +108,8 @@ class _Simulator:
         import torch
 
         torch.set_num_threads(1)  # this and the next concern the thread that calls them
-        os.setpriority(os.PRIO_PROCESS, 0, 5)  # people first: the page and the training jobs share these cores
+        # people first: the page and the training jobs share these cores; who is nicer already may not be less nice
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
         return self._roll(unit.copy(), seeds.copy(), ask, film)
 
 
