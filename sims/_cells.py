@@ -27,7 +27,8 @@ def cells(n, reach):  # type: ignore[no-untyped-def]
 
     With two cells along a side, both images of the other one are near, of which at most one is within reach.
     """
-    return min(int(ONE / reach), max(2, int(np.sqrt(n))))
+    most = max(2, int(np.sqrt(n)))
+    return min(max(2, int(ONE / reach)), most)  # A reach may be rounded to just above 1/2: `room` is for two or more.
 
 
 @compiled

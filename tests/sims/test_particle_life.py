@@ -163,6 +163,12 @@ def test_places_on_the_edge_have_neighbours_across_it():
     torch.testing.assert_close(pull(place, *numbers), dense(place, *numbers))
 
 
+def test_a_reach_that_was_rounded_to_above_half_a_world():
+    place = torch.rand(1, 2, 75, generator=torch.Generator().manual_seed(0))
+    numbers = torch.ones(1, 3, 3), torch.tensor([0.5]).nextafter(torch.tensor(1.0)), torch.tensor([0.3])
+    torch.testing.assert_close(pull(place, *numbers), dense(place, *numbers), rtol=1e-4, atol=4e-5)
+
+
 def test_thousands_of_particles_of_many_kinds():
     sim = ParticleLife(particles=4096, kinds=6, steps=3)
     assert sim.space.dim == 36 + 6
