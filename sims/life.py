@@ -66,6 +66,15 @@ class Life(TorchSimulation[State, Rule]):
     size: int = 128
     steps: int = 95
 
+    def __post_init__(self) -> None:
+        """Refuse worlds that do not fill their words.
+
+        Raises:
+            ValueError: The size is no multiple of 64.
+        """
+        if self.size < 64 or self.size % 64:
+            raise ValueError(f"size is {self.size}, expected a multiple of 64")
+
     @property
     def space(self) -> Space:
         """22 parameters: 18 answers of the rule, and how the world starts."""

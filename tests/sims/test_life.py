@@ -221,3 +221,9 @@ def test_many_worlds_of_the_prior_live():
     unit = torch.rand(64, sim.space.dim, generator=torch.Generator().manual_seed(3))
     status = sim.simulate(unit, torch.arange(64), Plan(clip_size=32)).status
     assert (status == STATUSES.index("alive")).float().mean() > 0.3
+
+
+@pytest.mark.parametrize("size", [0, 63, 100])
+def test_worlds_that_do_not_fill_their_words_are_refused(size):
+    with pytest.raises(ValueError, match=f"size is {size}, expected a multiple of 64"):
+        Life(size=size)
