@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sims._compile import compiled
-from sims._torus import short
+from sims._torus import ways
 
 ZERO, HALF, ONE, TINY = (np.float32(value) for value in (0, 0.5, 1, 1e-18))
 """Compiled code needs its numbers in single precision. TINY keeps the direction between coinciding boids finite."""
@@ -105,11 +105,6 @@ def _turned(vector: Tensor, heading: Tensor) -> tuple[Tensor, Tensor]:
     """Vectors (B, 2, ...) by how much they point along a heading, and to the left of it, (B, ...) each."""
     along = vector[:, 0] * heading[:, 0] + vector[:, 1] * heading[:, 1]
     return along, vector[:, 1] * heading[:, 0] - vector[:, 0] * heading[:, 1]
-
-
-def ways(place: Tensor) -> Tensor:
-    """The short way from each boid to each other one, (B, 2, N, N)."""
-    return short(place[:, :, None, :] - place[:, :, :, None])
 
 
 @compiled

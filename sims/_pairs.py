@@ -6,6 +6,7 @@ from torch import Tensor
 
 from sims._cells import ONE, TINY, TWO, ZERO, arrange, cells, gather, room
 from sims._compile import compiled
+from sims._torus import ways
 
 
 def pull(place: Tensor, attraction: Tensor, reach: Tensor, core: Tensor) -> Tensor:
@@ -36,8 +37,7 @@ def dense(place: Tensor, attraction: Tensor, reach: Tensor, core: Tensor) -> Ten
 
 def apart(place: Tensor) -> tuple[Tensor, Tensor]:
     """From each particle (row) to each other (column), the short way around: (B, 2, N, N), and how far, (B, N, N)."""
-    offset = place[:, :, None, :] - place[:, :, :, None]
-    offset = offset - (offset + 0.5).floor()
+    offset = ways(place)
     return offset, offset.square().sum(1).add(float(TINY)).sqrt()
 
 

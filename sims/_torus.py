@@ -11,3 +11,8 @@ def wrap(place: Tensor) -> Tensor:
 def short(way: Tensor) -> Tensor:
     """The short way around to where `way` leads, in [-1/2, 1/2]."""
     return way - (way + 0.5).floor()
+
+
+def ways(place: Tensor) -> Tensor:
+    """The short way from each particle (row) to each other one (column), (B, 2, N, N), of places (B, 2, N)."""
+    return short(place[:, :, None, :] - place[:, :, :, None])

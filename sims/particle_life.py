@@ -24,6 +24,7 @@ from sims import Param, Params, Space, TorchSimulation
 from sims._discs import discs
 from sims._starts import pattern
 from sims._torch import ALIVE, EXPLODED, FROZEN
+from sims._torus import wrap
 
 DT = 0.02
 
@@ -121,8 +122,3 @@ class ParticleLife(TorchSimulation[State, Rule]):
 def scale(particles: int) -> float:
     """The unit of lengths with so many particles, in worlds; forces still reach no further than half a world."""
     return min(2.0, (USUAL / particles) ** 0.5)
-
-
-def wrap(place: Tensor) -> Tensor:
-    """Places in [0, 1]; 1 only where a place just below 0 was rounded up to it, which is the same place."""
-    return place - place.floor()

@@ -29,7 +29,8 @@ from torch import Tensor
 from sims import Param, Params, Space
 from sims._discs import tinted
 from sims._torch import ALIVE, FROZEN
-from sims.particle_life import DT, ParticleLife, Rule, State, scale, wrap
+from sims._torus import wrap
+from sims.particle_life import DT, ParticleLife, Rule, State, scale
 
 CLOCK = (
     Param("drift", -0.3, 0.3, unit="turns/time", doc="how fast each changes its color by itself; 0: not at all"),
