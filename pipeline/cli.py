@@ -313,7 +313,7 @@ def gallery(
     loaded = _simulation(sim, settings)
     from pipeline import gallery as work
 
-    name = Path(sim).stem if sim.endswith((".py", ".toml")) else sim.rpartition(":")[2]
+    name = Path(sim).stem if sim.endswith(FILES) else sim.rpartition(":")[2]
     picture, film = out / f"{name}.png", out / f"{name}.mp4"
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
-"""What all tests share: a machine of known size, one Ray, one browser, and no silent skips."""
+"""What all tests share: a machine of known size, the command line, one Ray, one browser, and no silent skips."""
 
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
@@ -20,6 +21,24 @@ os.environ.update(
     RAY_raylet_start_wait_time_s="120",
 )
 os.environ.pop("ALIFE_ROOT", None)
+
+
+@pytest.fixture
+def alife(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command line in this process: exit status, what it says, what it complains about."""
+    from pipeline import cli
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["alife", *words])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Galleries: real worlds, real files, and simulations that behave in their own ways."""
 
+import functools
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import cli, gallery
+from pipeline import gallery
 from pipeline.film import FRAMES, decode
 from sims import STATUSES, Param, Rollouts, Simulation, Space
 from sims.lenia import Lenia
@@ -132,17 +133,8 @@ def test_a_sheet_without_the_living_says_so_in_its_title():
 
 
 @pytest.fixture
-def alife(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["alife", "gallery", *words])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, *capsys.readouterr()
-
-    return call
+def alife(alife):
+    return functools.partial(alife, "gallery")
 
 
 def test_the_verb_writes_a_sheet_and_a_film_and_tells_where(alife, tmp_path):

@@ -1,13 +1,12 @@
 """The verbs that keep profiles, as people type them."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipeline import cli, film
+from pipeline import film
 from pipeline.profile import Profile
 from tests.life import bytes_of, lived, settle
 
@@ -28,23 +27,6 @@ def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ALIFE_ROOT", str(tmp_path / "profiles"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "profiles"
-
-
-@pytest.fixture
-def alife(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """The command line in this process: exit status, what it says, what it complains about."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["alife", *words])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return call
 
 
 def test_a_fork_is_made_compared_sent_and_received(alife: Call, root: Path, tmp_path: Path) -> None:
