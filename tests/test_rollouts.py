@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +15,7 @@ import torch
 
 from pipeline.config import Plugin
 from pipeline.roll import roll_here
-from pipeline.rollouts import Job, Pool
+from pipeline.rollouts import NICE, Job, Pool, _Simulator
 from sims import Param, Plan, Rollouts, Simulation, Space
 from sims.lenia import Lenia
 
@@ -127,3 +128,22 @@ def test_a_world_that_hangs_is_ended(pool_of) -> None:
     done = drain(pool, 2, seconds=60)
     assert done["stuck"].status == ["failed"]
     assert done["fine"].status == ["alive"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is the process that is nice, not the thread")
+@pytest.mark.parametrize("before", [0, NICE + 4])
+def test_simulators_stand_back_and_never_come_forward(before: int) -> None:
+    # Only the superuser may become less nice: for everybody else, every world would fail.
+    found = []
+
+    def simulate() -> None:
+        os.setpriority(os.PRIO_PROCESS, 0, max(before, os.getpriority(os.PRIO_PROCESS, 0)))
+        simulator = object.__new__(_Simulator)
+        simulator._roll = lambda *_: None
+        simulator.roll(np.zeros((1, 1), np.float32), np.zeros(1, np.int64), {}, film=False)
+        found.append(os.getpriority(os.PRIO_PROCESS, 0))
+
+    thread = threading.Thread(target=simulate)
+    thread.start()
+    thread.join()
+    assert found[0] >= max(before, NICE)
