@@ -12,33 +12,12 @@ from pipeline.config import Config, Plugin, RolloutPlan
 from pipeline.driver import Driver
 from pipeline.loop import Block
 from pipeline.profile import Profile
-from pipeline.roll import roll_here
-from pipeline.rollouts import Job
 from pipeline.rows import Vote
 from sims.lenia import Lenia
+from tests.life import Here
 
 SIM = Lenia()
 SMALL = Config(rollouts=RolloutPlan(prior=40, per_label=2, block=20))
-
-
-class Here:
-    """A pool of one, that simulates while it is asked to: the driver sees no difference."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[object, Job] = {}
-        self.free = 100
-
-    @property
-    def keys(self) -> set[object]:
-        return set(self.jobs)
-
-    def submit(self, job: Job) -> None:
-        self.jobs.setdefault(job.key, job)
-
-    def collect(self, _timeout: float) -> list:
-        done = [(job, roll_here(SIM)(job.unit, job.seeds, job.ask, job.film)) for job in self.jobs.values()]
-        self.jobs.clear()
-        return done
 
 
 @pytest.fixture
@@ -47,7 +26,7 @@ def profile(tmp_path: Path) -> Profile:
 
 
 def driver(profile: Profile, **options) -> Driver:
-    return Driver(profile, SIM, Here(), **options)
+    return Driver(profile, SIM, Here(SIM), **options)
 
 
 def turn(driver: Driver) -> None:
@@ -57,7 +36,7 @@ def turn(driver: Driver) -> None:
 
 
 def label(profile: Profile, count: int, start: int = 0) -> None:
-    """Answers that prefer the world with more light, which is the first unit parameter of no simulation."""
+    """Some answers, for the one with the smaller id."""
     rollouts = profile.rollouts()
     alive = rollouts.id[rollouts.status == "alive"].tolist()
     pairs = [(alive[n % len(alive)], alive[(n + 7) % len(alive)]) for n in range(start, start + count)]

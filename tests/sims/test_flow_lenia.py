@@ -7,6 +7,7 @@ from sims import STATUSES, Plan
 from sims._matter import carry, drift, plain_carry, plain_drift, slope
 from sims._torch import ALIVE, DEAD, FROZEN
 from sims.flow_lenia import FlowLenia, kernels
+from tests.sims.turns import each_turn
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -177,16 +178,7 @@ def test_mass_is_conserved_in_each_channel():
         assert ((after.sum((2, 3)) - before) / before).abs().max() < bound
 
 
-@pytest.mark.parametrize(
-    "turn",
-    [
-        lambda a: a.roll((5, -11), (1, 2)),
-        lambda a: a.rot90(1, (1, 2)).roll(1, 1),  # The middle of an even world is a corner: turn about cell (0, 0).
-        lambda a: a.flip(2).roll(1, 2),
-        lambda a: a.transpose(1, 2),
-    ],
-    ids=["shift", "rotate", "flip", "transpose"],
-)
+@each_turn
 def test_moving_the_start_moves_the_world(turn):
     sim = FlowLenia(size=48)
     rule = sim.rule(params_of(seed=2))

@@ -12,6 +12,7 @@ import torch
 from benchmarks.species import middle, read, replay
 from sims import STATUSES, Plan, check_simulation
 from sims.lenia import BELLS, CORES, Lenia, grow, kernels
+from tests.sims.turns import each_turn
 
 SPECIES = Path(__file__).parents[2].parent / "shared" / "data" / "lenia_species.json"
 DOUBLE = {"dtype": torch.float64}
@@ -131,16 +132,7 @@ def test_rings_fade_in_without_a_jump():
         assert (more - fewer).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize(
-    "turn",
-    [
-        lambda a: a.roll((5, -11), (1, 2)),
-        lambda a: a.rot90(1, (1, 2)).roll(1, 1),  # The middle of an even world is a corner: turn about cell (0, 0).
-        lambda a: a.flip(2).roll(1, 2),
-        lambda a: a.transpose(1, 2),
-    ],
-    ids=["shift", "rotate", "flip", "transpose"],
-)
+@each_turn
 def test_moving_the_start_moves_the_world(turn):
     sim = Lenia()
     rule = law(sim, mu=0.2, sigma=0.025, heights=(1, 0.5), reach=15.0)

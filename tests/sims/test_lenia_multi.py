@@ -8,6 +8,7 @@ from sims._affinity import affinity, plain
 from sims._fourier import convolve, prepare
 from sims._torch import DEAD, EXPLODED
 from sims.lenia_multi import CHANNELS, HEIGHTS, KERNELS, SHARE, SOURCE, TARGET, LeniaMulti, kernel
+from tests.sims.turns import each_turn
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -93,16 +94,7 @@ def test_one_channel_and_one_kernel_are_lenia_with_gaussian_growth():
     torch.testing.assert_close(growth[0, 0], 2 * torch.exp(-((direct - 0.15) ** 2) / (2 * 0.03**2)) - 1)
 
 
-@pytest.mark.parametrize(
-    "turn",
-    [
-        lambda a: a.roll((5, -11), (2, 3)),
-        lambda a: a.rot90(1, (2, 3)).roll(1, 2),  # The middle of an even world is a corner: turn about cell (0, 0).
-        lambda a: a.flip(3).roll(1, 3),
-        lambda a: a.transpose(2, 3),
-    ],
-    ids=["shift", "rotate", "flip", "transpose"],
-)
+@each_turn
 def test_moving_the_start_moves_the_world(turn):
     sim = LeniaMulti()
     rule = sim.rule(params_of(seed=3, tolerance=0.4))
