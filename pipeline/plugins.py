@@ -160,10 +160,19 @@ def _value(kind: Kind, name: str, cls: type, key: str, value: Any, fixed: Mappin
     hint = typing.get_type_hints(cls.__init__).get(key, Any)  # type: ignore[misc]
     try:
         # By way of JSON, where strict means: no text for a number, no truth value for one, but a list for a tuple.
-        return pydantic.TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
+        # In a tuple, since a dataclass by itself would not hear that it has no other keys than its fields.
+        adapter = pydantic.TypeAdapter(tuple[hint], config=pydantic.ConfigDict(extra="forbid"))  # type: ignore[valid-type]
+        return adapter.validate_json(json.dumps([value]), strict=True)[0]
     except (pydantic.ValidationError, TypeError) as error:
-        cause = error.errors()[0]["msg"] if isinstance(error, pydantic.ValidationError) else error
+        cause = _cause(error) if isinstance(error, pydantic.ValidationError) else error
         raise PluginError(f'option "{key}" of {kind[:-1]} "{name}" is {value!r}: {cause}') from error
+
+
+def _cause(error: pydantic.ValidationError) -> str:
+    """What is wrong with a value, behind the place in it where it is wrong."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"][1:]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def _module(kind: Kind, name: str, module: str) -> ModuleType:

@@ -37,8 +37,10 @@ class Param:
         """Refuse ranges that cannot be decoded.
 
         Raises:
-            ValueError: The range is empty, or reaches zero on a log scale.
+            ValueError: The range is empty, or reaches zero on a log scale, or the shape holds nothing.
         """
+        if any(side < 1 for side in self.shape):
+            raise ValueError(f"{self.name}: shape {self.shape} holds no numbers")
         if not self.low < self.high:
             raise ValueError(f"{self.name}: low {self.low} must be below high {self.high}")
         if self.scale == "log" and self.low <= 0:

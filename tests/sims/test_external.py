@@ -262,6 +262,20 @@ def test_what_could_never_run_is_refused(options: dict, message: str) -> None:
         External(**options)
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"docs": "a slip"}, "0.docs: Unexpected keyword argument"),
+        ({"scale": "lgo"}, "0.scale: Input should be 'linear' or 'log'"),
+        ({"shape": [0]}, r"x: shape \(0,\) holds no numbers"),
+    ],
+)
+def test_slips_in_a_description_are_named(more: dict, message: str) -> None:
+    param = {"name": "x", "low": 0, "high": 1}
+    with pytest.raises(plugins.PluginError, match=message):
+        plugins.load("sims", "external", {"params": [param | more]})
+
+
 # -- bad programs -----------------------------------------------------------------------------------------------------
 
 

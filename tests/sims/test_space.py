@@ -38,5 +38,7 @@ def test_impossible_ranges_are_refused():
         Param("size", 2, 1)
     with pytest.raises(ValueError, match="log"):
         Param("size", 0, 1, scale="log")
+    with pytest.raises(ValueError, match="holds no numbers"):
+        Param("size", 0, 1, shape=(3, 0))
     with pytest.raises(ValueError, match="twice"):
         Space(Param("a", 0, 1), Param("a", 0, 2))
