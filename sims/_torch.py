@@ -81,8 +81,10 @@ class TorchSimulation(Simulation, Generic[State, Rule]):
         large B, and film few worlds at a time.
 
         Raises:
-            ValueError: `unit` is not (B, D) in [0, 1], or `seeds` is not (B,).
+            ValueError: `unit` is not (B, D) in [0, 1], `seeds` is not (B,), or a rollout has no steps.
         """
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}, expected at least 1")
         if seeds.shape != unit.shape[:1]:
             raise ValueError(f"seeds has shape {tuple(seeds.shape)}, expected one per row of unit {tuple(unit.shape)}")
         self.space.decode(unit)  # Refuse before any work; the rows below are decoded at constant width.

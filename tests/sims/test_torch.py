@@ -78,3 +78,8 @@ def test_no_worlds_are_fine():
 def test_a_seed_for_each_world():
     with pytest.raises(ValueError, match="one per row"):
         simulate([LIVES, LIVES], seeds=torch.arange(3))
+
+
+def test_a_rollout_has_a_step():
+    with pytest.raises(ValueError, match="steps is 0"):
+        Toy(steps=0).simulate(torch.rand(2, 1), torch.arange(2), Plan())
