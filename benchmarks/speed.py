@@ -118,6 +118,7 @@ CASES = (
         128,
         steps=5,
         must=2,
+        settle=100,
         same={"reach": 5, "kernels": 5},
         ffts=3,
         flops=6 * 35 + 5 * 20 + 25 * 12,
