@@ -301,9 +301,9 @@ class Pool:
             self._waiting.extendleft(_Piece(piece.job, slice(row, row + 1), 1) for row in range(rows.start, rows.stop))
 
     def _end_overdue(self) -> None:
-        # a piece waits for the ones before it, so it may take as many times as long
-        latest = time.monotonic() - self._timeout * IN_FLIGHT
-        late = {piece.actor for piece in self._flying.values() if piece.started < latest}
+        now = time.monotonic()
+        # a piece waits for those that share its simulator, so it may take as many times as long
+        late = {p.actor for p in self._flying.values() if now - p.started > self._timeout * IN_FLIGHT / p.load}
         for actor in late:
             ray.kill(actor)
             self._bury(actor, f"a simulator hung for more than {self._timeout:g} s and was ended")
