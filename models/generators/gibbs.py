@@ -53,12 +53,12 @@ class Gibbs(Generator):
     Args:
         dim: D.
         seed: Fixes the chains that `tell` runs.
-        kl: Divergence of what is emitted from all that was simulated, in nats: 1.5 is diverse, 4 is greedy.
+        kl: Divergence of what is emitted from all that was simulated, in nats: 2 is diverse, 5 is greedy.
     """
 
     version: ClassVar[int] = 1
 
-    def __init__(self, dim: int, *, seed: int = 0, kl: float = 3.5) -> None:
+    def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5) -> None:
         super().__init__(dim, seed=seed)
         self.kl = kl
         self._state: dict[str, Tensor] = {}
