@@ -143,7 +143,13 @@ def join(parts: list[Rolled], ask: Ask) -> Rolled:
 def _stack(name: str, question: Callable[[Tensor], Tensor], parts: list[Rolled]) -> np.ndarray:
     """The parts' answers below each other, NaN for parts in which nothing lives."""
     known = [part.answers[name].shape[1:] for part in parts if name in part.answers]
-    black = torch.zeros(1, Plan.clip_frames, Plan.clip_size, Plan.clip_size, 3, dtype=torch.uint8)
-    shape = known[0] if known else tuple(question(black).shape[1:])
+    shape = known[0] if known else _form(question)
     empty = [np.full((len(part.status), *shape), np.nan, np.float32) for part in parts]
     return np.concatenate([part.answers.get(name, nan) for part, nan in zip(parts, empty, strict=True)])
+
+
+def _form(question: Callable[[Tensor], Tensor]) -> tuple[int, ...]:
+    """What an answer about one clip looks like, found by asking about a black one."""
+    return tuple(
+        question(torch.zeros(1, Plan.clip_frames, Plan.clip_size, Plan.clip_size, 3, dtype=torch.uint8)).shape[1:]
+    )

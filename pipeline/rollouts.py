@@ -79,7 +79,7 @@ class _Progress:
 
 
 MB = 1_000_000
-LOOK_S = 0.05  # between two looks at a simulator's memory
+LOOK_S = 0.2  # between two looks at a simulator's memory
 NICE = 5  # how far simulators stand back, as in nice(1)
 
 
@@ -100,7 +100,8 @@ class _Simulator:
     @ray.method(concurrency_group="watch")
     def watch(self) -> None:
         """Returns when this process takes too much memory."""
-        while _memory() < self._memory:
+        process = psutil.Process()
+        while process.memory_info().rss < self._memory:
             time.sleep(LOOK_S)
 
     def roll(self, unit: np.ndarray, seeds: np.ndarray, ask: Ask, film: bool) -> Rolled:
