@@ -165,7 +165,8 @@ def _value(kind: Kind, name: str, cls: type, key: str, value: Any, fixed: Mappin
         return adapter.validate_json(json.dumps([value]), strict=True)[0]
     except (pydantic.ValidationError, TypeError) as error:
         cause = _cause(error) if isinstance(error, pydantic.ValidationError) else error
-        raise PluginError(f'option "{key}" of {kind[:-1]} "{name}" is {value!r}: {cause}') from error
+        given = f" is {value!r}" if len(repr(value)) < 80 else ""  # of a long value, the place in it says enough
+        raise PluginError(f'option "{key}" of {kind[:-1]} "{name}"{given}: {cause}') from error
 
 
 def _cause(error: pydantic.ValidationError) -> str:

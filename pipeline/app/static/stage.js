@@ -10,6 +10,7 @@ const DRIFT_S = 0.15; /* between the two films, before they are set right */
 
 let profile = "";
 let votes = 0;
+let receipts = 0; // of answers and undos: what was asked before the last one is out of date
 let current = null;
 let offline = false;
 let blocked = ""; /* why answers wait here */
@@ -136,6 +137,7 @@ const outbox = new Outbox({
   sent(receipt) {
     back();
     block("");
+    receipts += 1;
     votes = receipt.votes + outbox.waiting(profile).length;
     count();
   },
@@ -159,6 +161,7 @@ async function undo() {
   try {
     const receipt = await post("api/undo");
     back();
+    receipts += 1;
     votes = receipt.votes;
     count();
     if (!receipt.again) return toast(say("undo_nothing"));
@@ -361,11 +364,12 @@ document.addEventListener("visibilitychange", () => {
 
 whileShown(stage, 1500, async () => {
   try {
+    const before = receipts;
     const now = await get("api/activity");
     back();
     live(now);
     meet(now.profile);
-    votes = now.votes + outbox.waiting(profile).length;
+    if (before === receipts) votes = now.votes + outbox.waiting(profile).length;
     count();
   } catch (error) {
     lost();
