@@ -1,4 +1,4 @@
-"""Draw the README's picture of all simulations: python -m benchmarks.catalogue [--out docs/simulations.png].
+"""Draw the README's picture of all simulations: python -m benchmarks.catalogue [--out docs/simulations.jpg].
 
 A row for each, with the last moments of its first random worlds that live: nobody picked them.
 """
@@ -20,10 +20,10 @@ ACROSS, WORLDS, LABEL = 8, 48, 22
 def main() -> None:
     """Simulate and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("docs/simulations.png"))
+    parser.add_argument("--out", type=Path, default=Path("docs/simulations.jpg"))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    stacked(_row(name, args.seed) for name in names("sims") if name != "external").save(args.out, optimize=True)
+    stacked(_row(name, args.seed) for name in names("sims") if name != "external").save(args.out, quality=90, optimize=True)
 
 
 def _row(name: str, seed: int) -> Image.Image:

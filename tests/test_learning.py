@@ -31,7 +31,7 @@ def win_rate(loop: Loop, rivals: np.ndarray) -> float:
 
 @pytest.mark.slow
 def test_fifty_labels_beat_the_prior_and_best_of_n() -> None:
-    """At 600 simulations each. Measured: 0.71 and 0.56; the prior itself wins half, less what dies: 0.22."""
+    """At 600 simulations each. Measured: 0.86 and 0.69; the prior itself wins half, less what dies: 0.22."""
     rivals = prior_utility(600)
     won = {}
     for name in ("gibbs", "filter"):
@@ -39,5 +39,5 @@ def test_fifty_labels_beat_the_prior_and_best_of_n() -> None:
         assert list(loop.run(LABELS)) == [0, 25, 50]
         assert len(loop.worlds.unit) == 600
         won[name] = win_rate(loop, rivals)
-    assert won["gibbs"] > 0.6
+    assert won["gibbs"] > 0.7
     assert won["gibbs"] > won["filter"] + 0.05
