@@ -23,7 +23,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/simulations.jpg"))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    stacked(_row(name, args.seed) for name in names("sims") if name != "external").save(args.out, quality=90, optimize=True)
+    stacked(_row(name, args.seed) for name in names("sims") if name != "external").save(
+        args.out, quality=90, optimize=True
+    )
 
 
 def _row(name: str, seed: int) -> Image.Image:
