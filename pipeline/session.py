@@ -41,7 +41,7 @@ class Session:
         self.state: State = "starting"
         self._root, self._train, self._feed = root, train, feed
         self._driver: Driver | None = None
-        self._jobs: dict[checkpoint.Role, object] = {}
+        self._jobs: dict[checkpoint.Role, training.Job] = {}
         self._wishes: list[Callable[[Driver], None]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"session-{profile.name}", daemon=True)
@@ -133,7 +133,7 @@ class Session:
             self._jobs[role] = training.start(str(self._root.resolve()), self.profile.name, role, cpus=plan.train)
 
     def _mend_training(self, plan: cluster.ResourcePlan) -> None:
-        """Start jobs again that have ended: they never should, but a cancelled job may take its successor along."""
+        """Start jobs again that have ended: they never should, but the machine that one was on may."""
         for role, job in self._jobs.items():
             why = training.ended(job)
             if why is not None:
@@ -146,5 +146,5 @@ class Session:
             if driver:
                 driver.pool.close()
             for job in self._jobs.values():
-                training.cancel(job)
+                training.stop(job)
         self._jobs.clear()

@@ -8,13 +8,18 @@ from the files, and a fresh run name each time keeps Ray Train from resuming any
 
 import logging
 import os
+import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import ray
+from ray.actor import ActorHandle
 
 from pipeline.checkpoint import Role
 
@@ -23,9 +28,24 @@ if TYPE_CHECKING:
 
 POLL = 0.2
 """Seconds between two looks at the files."""
+SCRATCH = "alife-train-"
+"""Begins the names of folders in which Ray Train keeps its own books; the id of their process follows."""
 
 
-def start(root: str, name: str, role: Role, *, cpus: float, once: bool = False) -> ray.ObjectRef:
+@dataclass(frozen=True)
+class Job:
+    """A training job that was started.
+
+    Attributes:
+        actor: Drives it.
+        done: Ready when the job has ended.
+    """
+
+    actor: ActorHandle
+    done: ray.ObjectRef
+
+
+def start(root: str, name: str, role: Role, *, cpus: float, once: bool = False) -> Job:
     """Start a training job in the background.
 
     Args:
@@ -34,56 +54,80 @@ def start(root: str, name: str, role: Role, *, cpus: float, once: bool = False) 
         role: What to train.
         cpus: CPU tickets of the worker.
         once: Return when nothing is due, instead of looking again.
-
-    Returns:
-        A reference that is ready when the job has ended; cancelling it ends the job.
     """
-    return _job.remote({"root": root, "name": name, "role": role, "once": once}, cpus)
+    actor = _Trainer.remote()  # type: ignore[attr-defined]
+    return Job(actor, actor.run.remote({"root": root, "name": name, "role": role, "once": once}, cpus))
 
 
-def wait(job: ray.ObjectRef) -> None:
+def wait(job: Job) -> None:
     """Wait until a training job has ended.
 
     Raises:
         RayError: It failed.
     """
-    ray.get(job)
+    ray.get(job.done)
 
 
-def ended(job: ray.ObjectRef) -> str | None:
+def ended(job: Job) -> str | None:
     """Why a training job is over; None while it runs."""
-    if not ray.wait([job], timeout=0)[0]:
+    if not ray.wait([job.done], timeout=0)[0]:
         return None
     try:
-        ray.get(job)
+        ray.get(job.done)
     except ray.exceptions.RayError as error:
         return str(error).strip().splitlines()[-1][:300] or type(error).__name__
     return "nothing was due"
 
 
-def cancel(job: ray.ObjectRef) -> None:
-    """End a training job, its worker included; what it has committed stays."""
-    ray.cancel(job, recursive=True)
+def stop(job: Job) -> None:
+    """Ask a training job to end as soon as it has committed what it is at.
+
+    It is asked, not cancelled: Ray does not give back the CPUs of a Train run whose controller was killed before the
+    driver has ended, too (its own cleaner looks through the dashboard), and the next run would wait for them for ever.
+    """
+    job.actor.stop.remote()
 
 
-@ray.remote(num_cpus=0, max_retries=-1)
-def _job(config: dict, cpus: float) -> None:
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    logging.getLogger("ray.train").setLevel(logging.ERROR)
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+@ray.remote(num_cpus=0, max_concurrency=3)
+class _Trainer:
+    """Drives one Ray Train run, and tells its worker when to end."""
 
-    with tempfile.TemporaryDirectory(prefix="alife-train-") as scratch:
-        TorchTrainer(
-            _work,
-            train_loop_config=config,
-            scaling_config=ScalingConfig(num_workers=1, resources_per_worker={"CPU": cpus}),
-            run_config=RunConfig(
-                name=f"{config['name']}-{config['role']}-{uuid.uuid4().hex[:8]}",
-                storage_path=scratch,
-                failure_config=FailureConfig(max_failures=-1),
-            ),
-        ).fit()
+    def __init__(self) -> None:
+        self._stopping = False
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def run(self, config: dict, cpus: float) -> None:
+        os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+        logging.getLogger("ray.train").setLevel(logging.ERROR)
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        _sweep()
+        trainer = ray.get_runtime_context().current_actor
+        with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-") as scratch:
+            TorchTrainer(
+                _work,
+                train_loop_config=config | {"trainer": trainer},
+                scaling_config=ScalingConfig(num_workers=1, resources_per_worker={"CPU": cpus}),
+                run_config=RunConfig(
+                    name=f"{config['name']}-{config['role']}-{uuid.uuid4().hex[:8]}",
+                    storage_path=scratch,
+                    failure_config=FailureConfig(max_failures=-1),
+                ),
+            ).fit()
+
+
+def _sweep() -> None:
+    """Remove the scratch folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+        pid = folder.name.removeprefix(SCRATCH).split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _work(config: dict) -> None:
@@ -97,11 +141,24 @@ def _work(config: dict) -> None:
     os.nice(2)
     profile = Profile.open(config["root"], config["name"])
     with profile.claim(config["role"]):  # also tells everybody that this job is up
-        train(profile, config["role"], once=config["once"], tell=lambda version: report({"version": version}))
+        train(
+            profile,
+            config["role"],
+            once=config["once"],
+            tell=lambda version: report({"version": version}),
+            stop=lambda: ray.get(config["trainer"].stopping.remote()),
+        )
 
 
-def train(profile: "Profile", role: Role, *, once: bool = False, tell: Callable[[int], None] = lambda _: None) -> None:
-    """Keep one model of a profile up to date, for ever or until nothing is due.
+def train(
+    profile: "Profile",
+    role: Role,
+    *,
+    once: bool = False,
+    tell: Callable[[int], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Keep one model of a profile up to date until somebody says stop, or until nothing is due.
 
     An error is written to the profile's events and tried again, ever more patiently: it is either a passing trouble
     of the disk, or one that the next label may cure, and the page should go on meanwhile.
@@ -111,9 +168,10 @@ def train(profile: "Profile", role: Role, *, once: bool = False, tell: Callable[
         role: Which model.
         once: Return when nothing is due.
         tell: Called with each new version.
+        stop: Asked before each look.
     """
     patience = POLL
-    while True:
+    while not stop():
         try:
             version = step(profile, role)
         except Exception as error:

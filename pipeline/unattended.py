@@ -55,7 +55,7 @@ def run(root: Path, name: str, oracle: str, labels: int, report: Path | None = N
             return _Run(profile, oracle, judge, plan, labels, report).go()
         finally:
             for job in jobs:
-                training.cancel(job)
+                training.stop(job)
             cluster.stop()
 
 
