@@ -13,7 +13,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 SHARE = 0.25
 
 
-def test_jobs_that_are_stopped_while_they_start_give_their_cpus_back(ray_local: None, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ray_local")
+def test_jobs_that_are_stopped_while_they_start_give_their_cpus_back(tmp_path: Path) -> None:
     import ray
 
     Profile.create(tmp_path, "brief", Config(sim=Plugin(name="life")))
