@@ -22,6 +22,29 @@ def test_the_worked_example_of_bradley_and_terry() -> None:
     assert found.order().tolist() == [3, 1, 2, 0]
 
 
+def test_the_baseball_season_of_agresti() -> None:
+    """A. Agresti, Categorical Data Analysis, 2nd ed., 2002, tables 10.10 and 10.11: seven teams, 13 games per pair.
+
+    Wins of the row over the column: Milwaukee, Detroit, Toronto, New York, Boston, Cleveland, Baltimore. Estimates are
+    published to two digits; standard errors are those of the R package BradleyTerry2 for the same data.
+    """
+    table = [
+        [0, 7, 9, 7, 7, 9, 11],
+        [6, 0, 7, 5, 11, 9, 9],
+        [4, 6, 0, 7, 7, 8, 12],
+        [6, 8, 6, 0, 6, 7, 10],
+        [6, 2, 6, 7, 0, 7, 12],
+        [4, 4, 5, 6, 6, 0, 6],
+        [2, 4, 1, 3, 1, 7, 0],
+    ]
+    found = rank(*answers(table), 7, prior=1e3)
+    lead = found.score[:6] - found.score[6]
+    assert lead == pytest.approx([1.58, 1.44, 1.29, 1.25, 1.11, 0.68], abs=0.006)
+    own = found.covariance.diagonal()
+    error = np.sqrt(own[:6] + own[6] - 2 * found.covariance[:6, 6])
+    assert error == pytest.approx([0.3433, 0.3396, 0.3367, 0.3359, 0.3339, 0.3319], abs=1e-4)
+
+
 def test_two_worlds_with_ties_are_fitted_exactly() -> None:
     """With two worlds Rao and Kupper's model has as many parameters as outcomes, so it repeats their frequencies."""
     outcome = np.repeat([1.0, 0.5, 0.0], [50, 20, 30])

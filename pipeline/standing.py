@@ -1,0 +1,181 @@
+"""How far the order of a few worlds is established, and which of them to compare next.
+
+Each thing that could be true is a hypothesis: that some world is the best of N, or that N worlds have some order. Bets
+are placed against all of them at once (`evidence.py`), and one whose opponents ever own twenty times what they began
+with is refuted for good. When one is left, it is established. Only one is true, so this goes wrong if the true one is
+refuted: in at most 1 of 20 cases, without any allowance for how many hypotheses there are. Two worlds of which neither
+wins more often keep each other open.
+
+Bets against a hypothesis are bets on the worlds that it calls worse. They are placed pair by pair and assume only that
+people mean something by "better": that a world which is better wins more than half of its answers, whoever answers.
+
+The next pair is one on which the two hypotheses that are least refuted disagree.
+
+Shapes: N worlds, H hypotheses, P answers with a winner.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, permutations
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import evidence
+
+Goal: TypeAlias = Literal["order", "best"]
+Array: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = NDArray[np.int64]
+
+MOST: dict[Goal, int] = {"order": 5, "best": 12}
+"""Worlds in a contest: 5 have 120 orders."""
+
+LONGEST = 999
+"""Answers to go beyond which nobody counts."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far it is.
+
+    Attributes:
+        order: (N,) the worlds from the best to the worst, as far as is known.
+        settled: (N,) bool, by place: whether the world there is established to be there. Where the best is sought, the
+            others are settled when they are established not to be it.
+        evidence: Against the strongest rival of what leads, in nats; `evidence.PROOF` establishes it.
+        established: Whether nothing else is left.
+        to_go: About how many more answers it takes, `LONGEST` for that many or more.
+    """
+
+    order: Rows
+    settled: NDArray[np.bool_]
+    evidence: float
+    established: bool
+    to_go: int
+
+
+class Bets:
+    """The money of those who bet against all hypotheses.
+
+    Args:
+        goal: What is sought.
+        score: (N,) what is believed of the worlds before any answer: it decides who leads until answers do.
+
+    Raises:
+        ValueError: There are too few worlds, or too many.
+    """
+
+    def __init__(self, goal: Goal, score: Sequence[float]) -> None:
+        count = len(score)
+        if not 2 <= count <= MOST[goal]:
+            raise ValueError(f"{count} worlds were chosen; a contest has 2 to {MOST[goal]}")
+        self.goal = goal
+        self._orders = _orders(goal, np.argsort(-np.asarray(score, np.float64), kind="stable"))  # (H, N) or (N, N)
+        place = np.argsort(self._orders, 1)
+        self._above = place[:, :, None] < place[:, None, :]  # (H, N, N): i above j
+        if goal == "best":  # nothing is claimed of the others
+            self._above &= place[:, :, None] == 0
+        self._wins = np.zeros((count, count), np.int64)
+        self._money = np.zeros(len(self._orders))
+        self._most = np.zeros(len(self._orders))
+
+    @classmethod
+    def after(cls, goal: Goal, score: Sequence[float], answers: Iterable[tuple[int, int]]) -> "Bets":
+        """The bets after some answers, each a row that won and one that lost."""
+        bets = cls(goal, score)
+        for won, lost in answers:
+            bets.add(won, lost)
+        return bets
+
+    def add(self, won: int, lost: int) -> None:
+        """One more answer."""
+        wins, losses = int(self._wins[won, lost]), int(self._wins[lost, won])
+        self._gain(lost, won, np.log(2 * evidence.stake(wins, losses)))
+        self._gain(won, lost, np.log(2 * (1 - evidence.stake(losses, wins))))
+        self._wins[won, lost] += 1
+
+    @property
+    def established(self) -> bool:
+        """Whether one hypothesis is left."""
+        return self._evidence() >= evidence.PROOF
+
+    def standing(self, decisive: float = 1.0) -> Standing:
+        """How far it is now.
+
+        Args:
+            decisive: Share of answers that have a winner.
+        """
+        ranked = self._ranked()
+        order = self._orders[ranked[0]] if self.goal == "order" else self._orders[ranked, 0]
+        return Standing(order, self._settled(order), self._evidence(), self.established, self._to_go(decisive))
+
+    def ask(self, count: int, pending: Iterable[tuple[int, int]] = ()) -> list[tuple[int, int]]:
+        """The next pairs: each as if those before it, and those that people hold, had gone as expected."""
+        ahead = self._copy()
+        for pair in pending:
+            ahead._expect(*pair)
+        pairs = []
+        for _ in range(count):
+            pair = ahead._open_pair()
+            ahead._expect(*pair)
+            pairs.append(pair)
+        return pairs
+
+    # -- hypotheses ---------------------------------------------------------------------------------------------------
+
+    def _gain(self, better: int, worse: int, nats: float) -> None:
+        """Pay those who bet against hypotheses in which one world is above another."""
+        self._money[self._above[:, better, worse]] += nats
+        self._most = np.maximum(self._most, self._money)
+
+    def _ranked(self) -> Rows:
+        """Hypotheses, the least refuted first: of equal ones those that come first, which is what was believed."""
+        return np.lexsort((np.arange(len(self._money)), np.round(self._money, 9), self._most >= evidence.PROOF))
+
+    def _evidence(self) -> float:
+        return float(self._most[self._ranked()[1]])
+
+    def _settled(self, order: Rows) -> NDArray[np.bool_]:
+        left = self._orders[self._most < evidence.PROOF]
+        if self.goal == "order":
+            return (left == order).all(0)
+        return np.array([(world in left[:, 0]) == (place == 0 and len(left) == 1) for place, world in enumerate(order)])
+
+    # -- what comes next ----------------------------------------------------------------------------------------------
+
+    def _open_pair(self) -> tuple[int, int]:
+        """Two worlds next to each other in what leads, of which its strongest rival thinks the opposite."""
+        first, second = self._ranked()[:2]
+        leading, rival = self._orders[first], self._orders[second]
+        if self.goal == "best":
+            return int(leading[0]), int(rival[0])
+        place = np.argsort(rival)
+        return next((i, j) for i, j in pairwise(leading.tolist()) if place[i] > place[j])
+
+    def _expect(self, one: int, other: int) -> None:
+        """One more answer, as good as it is expected to be for whichever leads."""
+        leading = self._orders[self._ranked()[0]].tolist()
+        won, lost = sorted((one, other), key=leading.index)
+        wins, losses = self._wins[won, lost], self._wins[lost, won]
+        self._gain(lost, won, evidence.growth(max(0.51, (wins + 2.4) / (wins + losses + 3))))
+
+    def _to_go(self, decisive: float) -> int:
+        ahead, steps = self._copy(), 0
+        while not ahead.established and steps < LONGEST:
+            ahead._expect(*ahead._open_pair())
+            steps += 1
+        return min(round(steps / max(decisive, 0.1)), LONGEST)
+
+    def _copy(self) -> "Bets":
+        other = object.__new__(Bets)
+        other.__dict__.update(self.__dict__)
+        other._wins, other._money, other._most = self._wins.copy(), self._money.copy(), self._most.copy()
+        return other
+
+
+def _orders(goal: Goal, believed: Rows) -> Rows:
+    """Each hypothesis as an order of the worlds, what is believed first; where the best is sought, each world first."""
+    if goal == "order":
+        return np.array(list(permutations(believed)))
+    return np.array([[best, *(world for world in believed if world != best)] for best in believed])
