@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from models import ANSWERS, Generator, Labels, Rewardor, fit
 from pipeline import evaluate, plugins, select
 from pipeline.config import RolloutPlan
-from pipeline.oracles import Oracle, Teacher
+from pipeline.oracles import Oracle
 from pipeline.roll import Roll, roll_here
+from pipeline.teachers import Teacher
 
 PLAN = RolloutPlan()
 ROUND = 25

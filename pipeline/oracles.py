@@ -1,24 +1,21 @@
-"""Programs that label: four tastes, and the teacher that answers as noisily as a person.
+"""Programs that label: tastes in what worlds look like.
 
 An oracle is a frozen dataclass with `utility`. It sees what people see, a clip, and judges it with code of its own:
 nothing here is shared with `models/`, so that a Rewardor cannot be right by construction. Utilities have no unit;
-`Teacher` standardises them. Each is a smooth number rather than a verdict: two worlds should hardly ever tie.
+a `Teacher` standardises them. Each is a smooth number rather than a verdict: two worlds should hardly ever tie.
 """
 
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import fft, ndimage
-from scipy.optimize import brentq
 from torch import Tensor
 
-from models import Answer
 from pipeline import blobs
 
 Light: TypeAlias = NDArray[np.float32]
@@ -158,92 +155,3 @@ def _rhythm(series: NDArray[np.floating]) -> float:
     power = (np.abs(np.fft.rfft(wave * np.hanning(len(wave))[:, None], axis=0)) ** 2).sum(1)
     peak = np.convolve(power, np.ones(3), "same").max() / (power.sum() + 1e-12)
     return float(peak * min(part.std() for part in np.array_split(wave, 3)))
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Turns utilities into answers as a person would give them: mostly right where the difference is large.
-
-    The better world wins with probability sigmoid(beta * difference), the difference in standard deviations (Bradley
-    and Terry, 1952); then flips. The noise of a pair belongs to the pair and the seed, so answers depend neither on the
-    order of questions nor on which world was shown left.
-
-    Attributes:
-        center: Mean utility of alive prior worlds.
-        scale: Their standard deviation.
-        beta: How well differences are seen.
-        same: Differences below this, in standard deviations, are ties.
-        dull: Where both utilities are below this, in standard deviations, the pair is skipped.
-        flip: Probability that the answer is turned around, however clear the pair.
-        seed: Fixes the noise.
-    """
-
-    center: float
-    scale: float
-    beta: float
-    same: float = 0.0
-    dull: float = -np.inf
-    flip: float = 0.0
-    seed: int = 0
-
-    @classmethod
-    def calibrated(
-        cls,
-        prior: NDArray[np.floating],
-        *,
-        seed: int = 0,
-        consistency: float = 0.87,
-        ties: float = 0.1,
-        skips: float = 0.03,
-        flip: float = 0.0,
-    ) -> "Teacher":
-        """A teacher with the given rates on random pairs of alive prior worlds.
-
-        Args:
-            prior: Their utilities (N,), at least 2 different ones.
-            seed: Fixes the noise.
-            consistency: Share of pairs that are no ties in which the better world wins, before flips.
-            ties: Share of pairs that are ties.
-            skips: Share of pairs that are skipped because both worlds are dull.
-            flip: See the class.
-
-        Raises:
-            ValueError: The utilities are all the same, or a rate is impossible.
-        """
-        if not (0.5 <= consistency < 1 and min(ties, skips) >= 0 and ties + skips < 1 and 0 <= flip <= 1):
-            raise ValueError(f"rates out of range: {consistency=} {ties=} {skips=} {flip=}")
-        z = np.asarray(prior, np.float64)
-        center, scale = float(z.mean()), float(z.std())
-        if not scale > 0:
-            raise ValueError("the prior's utilities are all the same: nothing to have a taste about")
-        z = (z - center) / scale
-        left, right = np.random.default_rng(0).integers(len(z), size=(2, 20_000))
-        # A share of pairs has both worlds below the quantile whose square it is.
-        dull = float(np.quantile(z, np.sqrt(skips))) if skips else -np.inf
-        shown = (left != right) & (np.maximum(z[left], z[right]) >= dull)
-        gap = np.abs(z[left] - z[right])[shown]
-        same = float(np.quantile(gap, ties / (1 - skips))) if ties else 0.0
-        clear = gap[gap > same]
-
-        def excess(beta: float) -> float:
-            return float((1 / (1 + np.exp(-beta * clear))).mean()) - consistency
-
-        beta = float(brentq(excess, 0, 1e4)) if excess(1e4) > 0 else 1e4
-        return cls(center, scale, beta, same, dull, flip, seed)
-
-    def answer(self, left: float, right: float, left_id: str, right_id: str) -> Answer:
-        """The answer to one pair, given the utilities and the names of the two worlds."""
-        a, b = (left - self.center) / self.scale, (right - self.center) / self.scale
-        if max(a, b) < self.dull:
-            return "skip"
-        if abs(a - b) < self.same:
-            return "tie"
-        if left_id > right_id:
-            return "right" if self._first_wins(b - a, right_id, left_id) else "left"
-        return "left" if self._first_wins(a - b, left_id, right_id) else "right"
-
-    def _first_wins(self, difference: float, first: str, second: str) -> bool:
-        digest = blake2b(f"{self.seed}/{first}/{second}".encode(), digest_size=16).digest()
-        luck, slip = (int.from_bytes(half, "little") / 2**64 for half in (digest[:8], digest[8:]))
-        wins = luck < 1 / (1 + np.exp(-np.clip(self.beta * difference, -500, 500)))
-        return bool(wins != (slip < self.flip))

@@ -134,7 +134,8 @@ def find(kind: Kind, name: str) -> type:
     if name.endswith(".py"):
         return _only_class(kind, _module_from_file(kind, name), name)
     if kind == "oracles":
-        return _attribute(_module(kind, name, "pipeline.oracles"), _oracle_classes()[name], name)
+        module_name, class_name = _oracle_classes()[name]
+        return _attribute(_module(kind, name, module_name), class_name, name)
     return _only_class(kind, _module(kind, name, f"{_PACKAGES[kind]}.{name}"), name)
 
 
@@ -237,11 +238,14 @@ def _is_a(kind: Kind, cls: type) -> bool:
     return issubclass(cls, getattr(importlib.import_module(module), base))
 
 
-def _oracle_classes() -> dict[str, str]:
-    """Class names of the shipped oracles by registry name, read from the source: no import, so listing them is free."""
-    tree = ast.parse((_TREE / "pipeline" / "oracles.py").read_text())
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
-    return dict(sorted((_snake(node.name), node.name) for node in classes if _judges(node)))
+def _oracle_classes() -> dict[str, tuple[str, str]]:
+    """Modules and classes of the shipped oracles by registry name, read from `pipeline/oracles*.py`: no import."""
+    found: dict[str, tuple[str, str]] = {}
+    for path in (_TREE / "pipeline").glob("oracles*.py"):
+        classes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
+        wanted = [node.name for node in classes if not node.name.startswith("_") and _judges(node)]
+        found |= {_snake(name): (f"pipeline.{path.stem}", name) for name in wanted}
+    return dict(sorted(found.items()))
 
 
 def _judges(node: ast.ClassDef) -> bool:

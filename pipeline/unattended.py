@@ -16,11 +16,12 @@ from pipeline import checkpoint, cluster, evaluate, loop, plugins, select
 from pipeline import train as training
 from pipeline.driver import Driver, Embed
 from pipeline.evaluate import Question
-from pipeline.oracles import Oracle, Teacher
+from pipeline.oracles import Oracle
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
 from pipeline.rollouts import Pool
 from pipeline.rows import Vote
+from pipeline.teachers import Teacher
 
 ROUND = 25
 """Answers between two looks at the models."""

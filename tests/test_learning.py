@@ -6,8 +6,8 @@ import pytest
 from benchmarks.labels import Loop, make_loop
 from pipeline import plugins
 from pipeline.evaluate import percentile
-from pipeline.oracles import Teacher
 from pipeline.roll import roll_here
+from pipeline.teachers import Teacher
 
 LABELS = 50
 EMITTED = 100

@@ -1,7 +1,6 @@
-"""Oracles like what their names say, wherever on the torus it happens; teachers err as often as they say."""
+"""Oracles like what their names say, wherever on the torus it happens."""
 
 import pickle
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline import blobs, plugins
-from pipeline.oracles import EdgeOfChaos, Movers, Oracle, Pulsation, Symmetry, Teacher
+from pipeline.oracles import EdgeOfChaos, Movers, Oracle, Pulsation, Symmetry
 
 T, SIDE = 32, 64
 
@@ -110,58 +109,3 @@ def test_travel_is_followed_around_the_torus() -> None:
     order = np.argsort(path)
     assert way[order] == pytest.approx(np.array([[0, 0], [0, 15]]), abs=0.3)
     assert path[order] == pytest.approx([0, 15], abs=0.3)
-
-
-# -- the teacher ------------------------------------------------------------------------------------------------------
-
-PRIOR = np.random.default_rng(4).gamma(2, size=2000) * 7 + 100
-
-
-def ask(teacher: Teacher, count: int = 4000) -> list[tuple[float, str]]:
-    """Utility differences of random pairs of prior worlds, in standard deviations, and the answers."""
-    pairs = np.random.default_rng(5).integers(len(PRIOR), size=(count, 2))
-    answers = [teacher.answer(PRIOR[a], PRIOR[b], f"w{a}", f"w{b}") for a, b in pairs]
-    return [((PRIOR[a] - PRIOR[b]) / PRIOR.std(), answer) for (a, b), answer in zip(pairs, answers, strict=True)]
-
-
-def consistent(told: list[tuple[float, str]]) -> float:
-    return float(np.mean([(gap > 0) == (answer == "left") for gap, answer in told if answer in ("left", "right")]))
-
-
-@pytest.mark.parametrize("consistency", [0.75, 0.87])
-def test_a_teacher_errs_ties_and_skips_as_often_as_it_was_told_to(consistency: float) -> None:
-    told = ask(Teacher.calibrated(PRIOR, consistency=consistency, ties=0.1, skips=0.03))
-    count = Counter(answer for _, answer in told)
-    assert consistent(told) == pytest.approx(consistency, abs=0.02)
-    assert count["tie"] / len(told) == pytest.approx(0.1, abs=0.02)
-    assert count["skip"] / len(told) == pytest.approx(0.03, abs=0.01)
-
-
-def test_flips_come_on_top() -> None:
-    told = ask(Teacher.calibrated(PRIOR, consistency=0.87, flip=0.1))
-    assert consistent(told) == pytest.approx(0.87 * 0.9 + 0.13 * 0.1, abs=0.02)
-
-
-def test_only_the_dull_are_skipped_and_only_the_close_tie() -> None:
-    teacher = Teacher.calibrated(PRIOR)
-    low, high = PRIOR.min(), PRIOR.max()
-    assert teacher.answer(low, low, "a", "b") == "skip"
-    assert teacher.answer(high, high, "a", "b") == "tie"
-    assert teacher.answer(high, low, "a", "b") == "left"
-
-
-def test_answers_depend_on_the_pair_and_the_seed_alone() -> None:
-    teacher, other = (Teacher.calibrated(PRIOR, seed=seed, ties=0, skips=0) for seed in (0, 1))
-    mirrored = {"left": "right", "right": "left"}
-    pairs = [(PRIOR[i], PRIOR[i + 1], f"w{i}", f"w{i + 1}") for i in range(300)]
-    answers = [teacher.answer(*pair) for pair in pairs]
-    assert answers == [teacher.answer(*pair) for pair in pairs]
-    assert answers == [mirrored[teacher.answer(b, a, second, first)] for a, b, first, second in pairs]
-    assert answers != [other.answer(*pair) for pair in pairs]
-
-
-def test_a_taste_for_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="all the same"):
-        Teacher.calibrated(np.ones(9))
-    with pytest.raises(ValueError, match="rates"):
-        Teacher.calibrated(PRIOR, consistency=1.2)
