@@ -28,6 +28,7 @@ class Plot:
         rising: Whether the names of the curves belong into the lower corner.
         band: A range of y to be marked.
         curves: Points by name; a name that ends with "…" is drawn as a thin line without marks.
+        spans: Intervals (x, low, high) by the name of the curve that they belong to.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Plot:
     rising: bool = False
     band: tuple[float, float] | None = None
     curves: dict[str, Points] = field(default_factory=dict)
+    spans: dict[str, Sequence[tuple[float, float, float]]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the plot as a picture."""
@@ -74,6 +76,8 @@ class Plot:
         self._pen.line(
             [axis for at in line for axis in at], FAINT if thin else ink, SHARP * (1 if thin else 2), "curve"
         )
+        for at, low, high in self.spans.get(name, ()):
+            self._pen.line((*self._at(at, low), *self._at(at, high)), ink, SHARP)
         for x, y in () if thin else line:
             self._pen.ellipse((x - 4 * SHARP, y - 4 * SHARP, x + 4 * SHARP, y + 4 * SHARP), ink)
         top = HIGH - BOTTOM - 14 - 18 * len(self.curves) if self.rising else TOP + 10

@@ -1,7 +1,10 @@
 """How good what a Generator emits really is, by the noise-free utility of an oracle.
 
 A `Reference` of prior worlds is simulated once per run. Each `measure` then simulates fresh worlds as the Generator
-emits them: no rejection, no second try, and a world that is not alive has lost. Worlds made here enter no table.
+emits them: no rejection, no second try, and a world that is not alive has lost. Worlds made here enter no table, and
+no Rewardor has learned from them.
+
+Shapes: A alive prior worlds, R rivals among them, Q questions, N emitted worlds.
 """
 
 import json
@@ -16,8 +19,10 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 from torch import Tensor
 
-from models import Generator
-from pipeline.roll import Roll
+from models import ANSWERS, Generator, Rewardor
+from models.preference import LEFT, RIGHT, log_likelihood
+from pipeline.roll import Ask, Roll
+from pipeline.teachers import Panel
 
 Array: TypeAlias = NDArray[np.float64]
 Embedding: TypeAlias = NDArray[np.float32]
@@ -28,13 +33,22 @@ RIVALS = 500
 """Prior worlds, alive or raw, that emitted worlds are compared with."""
 
 EMITTED = 200
-"""Worlds that the Generator emits for one measurement."""
+"""Worlds that the Generator emits for one measurement, unless more are asked for."""
 
 VARIED = 64
 """Worlds in a Vendi score."""
 
 ELITE = 0.05
-"""Share of the alive prior worlds that are its true best."""
+"""Share of the alive prior worlds that are its best, truly or as predicted."""
+
+STANDARD = round(VARIED / ELITE)
+"""Alive prior worlds that a teacher is calibrated on, and among whose true best diversity is measured."""
+
+EXAM = 2000
+"""Questions that calibration is measured with."""
+
+BINS = 10
+"""Of predictions in a calibration error, each with as many."""
 
 CLEAR = 0.1
 """Pairs count for accuracy if their utilities differ by more than this, in standard deviations."""
@@ -47,104 +61,214 @@ FEWEST = 0.02
 
 
 @dataclass(frozen=True)
+class Exam:
+    """Questions about prior worlds with people's answers, only those that call a side better.
+
+    Attributes:
+        left: (Q,) int64 rows of the reference's alive worlds.
+        right: (Q,).
+        won: (Q,) bool, whether the left one was called better.
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    won: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Reference:
     """What the prior has to offer.
 
     Attributes:
-        utility: (A,) of alive prior worlds.
-        raw: (R,) of prior worlds as they come; -inf where not alive.
-        embedding: (R, F) of the first R alive ones: the rivals.
+        values: (A, k) of alive prior worlds, in the order in which they were drawn: all columns of an oracle.
+        born: (A,) int64, how many worlds had been drawn before each.
+        embedding: (A, F).
+        raw: (R,) utilities of prior worlds as they come; -inf where not alive.
         varied: Vendi score of the true best.
     """
 
-    utility: Array
-    raw: Array
+    values: Array
+    born: NDArray[np.int64]
     embedding: Embedding
+    raw: Array
     varied: float
+
+    @property
+    def utility(self) -> Array:
+        """The column (A,) that figures are about."""
+        return self.values[:, 0]
 
     @property
     def rivals(self) -> Array:
         """Utilities (R,) of the alive rivals."""
-        return self.utility[: len(self.embedding)]
+        return self.utility[:RIVALS]
+
+    @property
+    def standard(self) -> Array:
+        """Values (STANDARD, k) of those alive worlds that are the same however many were drawn."""
+        return self.values[:STANDARD]
+
+    def exam(self, panel: Panel, seed: int) -> Exam:
+        """Random pairs of different worlds, put to people in turn, none of whom tires."""
+        draw = np.random.default_rng([seed, EXAM])
+        left = draw.integers(STANDARD, size=EXAM)
+        right = (left + draw.integers(1, STANDARD, size=EXAM)) % STANDARD
+        names = [f"exam-{row}" for row in range(STANDARD)]  # another name, another luck than in any run
+        told = [
+            panel.answer(self.values[a], self.values[b], names[a], names[b], number % len(panel.people))[0]
+            for number, (a, b) in enumerate(zip(left, right, strict=True))
+        ]
+        answer = np.array([ANSWERS.index(one) for one in told])
+        decided = (answer == LEFT) | (answer == RIGHT)
+        return Exam(left[decided], right[decided], answer[decided] == LEFT)
 
 
-def make_reference(roll: Roll, dim: int, *, utility: Question, embed: Question, seed: int) -> Reference:
-    """Simulate the prior until the share `ELITE` of its alive worlds is `VARIED` worlds.
+def make_reference(roll: Roll, dim: int, *, utility: Question, embed: Question, seed: int, drawn: int = 0) -> Reference:
+    """Simulate the prior until `STANDARD` of its worlds are alive.
 
     Args:
         roll: How to simulate.
         dim: D.
         utility: Of an oracle.
-        embed: Of a Rewardor. Only worlds that need it are embedded: it costs more than simulating them.
+        embed: Of a Rewardor.
         seed: Fixes the worlds.
+        drawn: How many to draw at least: as many as the run simulates, for best-of-N to be fair.
 
     Raises:
         ValueError: Hardly any world of the prior is alive.
     """
-    wanted = round(VARIED / ELITE)
-    unit, seeds, value = np.empty((0, dim), np.float32), np.empty(0, np.int64), np.empty(0)
-    while (living := int(np.isfinite(value).sum())) < wanted:
-        if living < FEWEST * len(value):
-            raise ValueError(f"of {len(value)} prior worlds only {living} are alive: no reference to compare with")
-        draw = np.random.default_rng([seed, len(value)])
-        unit = np.concatenate([unit, draw.random((RIVALS, dim), np.float32)])
-        seeds = np.concatenate([seeds, draw.integers(2**62, size=RIVALS)])
-        told = roll(unit[-RIVALS:], seeds[-RIVALS:], {"utility": utility}).answers["utility"]
-        value = np.concatenate([value, told[:, 0]])
-    alive = np.flatnonzero(np.isfinite(value))[:wanted]
-    best = alive[np.argsort(-value[alive], kind="stable")[:VARIED]]
-    needed = np.concatenate([alive[:RIVALS], best])
-    embedding = roll(unit[needed], seeds[needed], {"embedding": embed}).answers["embedding"]
-    rivals, elite = embedding[:RIVALS], embedding[RIVALS:]
-    raw = np.where(np.isfinite(value), value, -np.inf)[:RIVALS]
-    return Reference(value[alive], raw, rivals, vendi(elite, rivals))
+    ask: Ask = {"utility": utility, "embedding": embed}
+    parts: list[dict[str, NDArray[np.float32]]] = []
+    count = living = 0
+    while living < STANDARD or count < drawn:
+        if living < FEWEST * count:
+            raise ValueError(f"of {count} prior worlds only {living} are alive: no reference to compare with")
+        parts.append(draw_prior(roll, dim, ask, seed, count))
+        count, living = count + RIVALS, living + int(np.isfinite(parts[-1]["utility"][:, 0]).sum())
+    values = np.concatenate([part["utility"] for part in parts]).astype(np.float64)
+    born = np.flatnonzero(np.isfinite(values[:, 0]))
+    rows = np.concatenate([part["embedding"] for part in parts])[born]
+    raw = np.where(np.isfinite(values[:, 0]), values[:, 0], -np.inf)[:RIVALS]
+    best = np.argsort(-values[born[:STANDARD], 0], kind="stable")[:VARIED]
+    return Reference(values[born], born, rows, raw, vendi(rows[best], rows[:RIVALS]))
+
+
+def draw_prior(roll: Roll, dim: int, ask: Ask, seed: int, start: int) -> dict[str, NDArray[np.float32]]:
+    """What `RIVALS` prior worlds answer, the `start`-th and those that follow it."""
+    draw = np.random.default_rng([seed, start])
+    unit = draw.random((RIVALS, dim), np.float32)
+    return roll(unit, draw.integers(2**62, size=RIVALS), ask).answers
 
 
 def measure(
     reference: Reference,
     roll: Roll,
     generator: Generator,
-    score: Callable[[Tensor], Tensor] | None,
+    rewardor: Rewardor | None,
     *,
     utility: Question,
     embed: Question,
     seed: int,
+    simulated: int,
+    exam: Exam,
+    emitted: int = EMITTED,
 ) -> dict[str, float]:
-    """What the Generator emits now, compared with the prior.
+    """What both models are worth now, compared with the prior.
 
     Args:
         reference: Made with the same `utility` and `embed`.
         roll: How to simulate.
-        generator: Asked for `EMITTED` worlds.
-        score: Of the Rewardor, embeddings (B, F) -> (B,); None before there is one: all worlds then score the same.
+        generator: Asked for worlds.
+        rewardor: None before there is one: all worlds then score the same.
         utility: Of an oracle.
         embed: Of the Rewardor.
         seed: Fixes the worlds.
+        simulated: How many worlds the run has simulated so far: N of best-of-N.
+        exam: What the Rewardor has to predict.
+        emitted: How many worlds.
 
     Returns:
         `win_alive` and `win_raw`: share of pairs of an emitted and a prior world that the emitted one wins.
-        `pair_accuracy`: of the Rewardor on pairs of alive prior worlds, none of which it has seen.
+        `win_best_of_n`: the same against the best `ELITE` of the alive among N prior worlds, by the same Rewardor:
+        these very worlds, not new ones with their parameters, so luck is with them.
+        `alive`: share of the emitted worlds.
+        `top`: true percentile among the rivals of those `ELITE` of them that are predicted to be best.
+        `pair_accuracy`: of the Rewardor on pairs of rivals; `pair_accuracy_own`: on pairs of alive emitted worlds.
+        `calibration_error` and `log_loss` (in nats): of the predicted chance that the side is called better that is.
         `diversity`: Vendi score of alive emitted worlds over that of the prior's true best.
-        `gap`: predicted minus true percentile among alive prior worlds, mean over alive emitted worlds.
+        `gap`: predicted minus true percentile among the rivals, mean over alive emitted worlds.
     """
-    seeds = np.random.default_rng([seed, EMITTED]).integers(2**62, size=EMITTED)
-    unit = generator.ask(EMITTED, seed).numpy()
-    rolled = roll(unit, seeds, {"utility": utility, "embedding": embed})
+    seeds = np.random.default_rng([seed, emitted]).integers(2**62, size=emitted)
+    rolled = roll(generator.ask(emitted, seed).numpy(), seeds, {"utility": utility, "embedding": embed})
     value = rolled.answers["utility"][:, 0].astype(np.float64)
     alive = np.isfinite(value)
-    embedding, believed = rolled.answers["embedding"][alive], score or _indifferent
-    prior, new = (believed(torch.from_numpy(rows)).numpy() for rows in (reference.embedding, embedding))
+    value, embedding = value[alive], rolled.answers["embedding"][alive]
+    believed, new = (_score(rewardor, rows) for rows in (reference.embedding, embedding))
+    rivals, belief = reference.rivals, believed[:RIVALS]
+    chosen = best_of_n(reference, believed, simulated)
     return {
-        "win_alive": float(percentile(value[alive], reference.rivals).sum() / EMITTED),
-        "win_raw": float(percentile(value[alive], reference.raw).sum() / EMITTED),
-        "pair_accuracy": pair_accuracy(prior, reference.rivals),
-        "diversity": vendi(embedding[:VARIED], reference.embedding) / reference.varied,
-        "gap": _mean(percentile(new, prior) - percentile(value[alive], reference.rivals)),
+        "win_alive": float(percentile(value, rivals).sum() / emitted),
+        "win_raw": float(percentile(value, reference.raw).sum() / emitted),
+        "win_best_of_n": float(percentile(value, reference.utility[chosen]).sum() / emitted),
+        "alive": float(alive.mean()),
+        "top": _mean(percentile(rivals[_best(belief)], rivals)),
+        "pair_accuracy": pair_accuracy(belief, rivals, float(rivals.std())),
+        "pair_accuracy_own": pair_accuracy(new, value, float(rivals.std())),
+        **calibration(rewardor, reference, exam),
+        "diversity": vendi(embedding[:VARIED], reference.embedding[:RIVALS]) / reference.varied,
+        "gap": _mean(percentile(new, belief) - percentile(value, rivals)),
     }
 
 
-def _indifferent(embedding: Tensor) -> Tensor:
-    return torch.zeros(len(embedding))
+def _score(rewardor: Rewardor | None, embedding: Embedding) -> Array:
+    """(B,) float64, zeros where nobody knows anything yet."""
+    if rewardor is None or not len(embedding):
+        return np.zeros(len(embedding))
+    return rewardor.score(torch.from_numpy(embedding)).double().numpy()
+
+
+def best_of_n(reference: Reference, score: Array, n: int) -> NDArray[np.int64]:
+    """Rows of the best `ELITE`, by score (A,), of the alive among the first n prior worlds; at least one."""
+    return _best(score[: max(1, int(np.searchsorted(reference.born, n)))])
+
+
+def _best(score: Array) -> NDArray[np.int64]:
+    """Rows of the best `ELITE`, at least one."""
+    return np.argsort(-score, kind="stable")[: max(1, round(ELITE * len(score)))]
+
+
+def calibration(rewardor: Rewardor | None, reference: Reference, exam: Exam) -> dict[str, float]:
+    """`calibration_error` and `log_loss` in nats of what a Rewardor predicts about an exam."""
+    chance = np.full(len(exam.won), 0.5)
+    if rewardor is not None:
+        reward = rewardor.forward(torch.from_numpy(reference.embedding[:STANDARD]))
+        chance = win_probability(reward[exam.left], reward[exam.right])
+    told = np.where(exam.won, chance, 1 - chance)
+    right = np.where(chance >= 0.5, exam.won, ~exam.won)
+    return {
+        "calibration_error": calibration_error(np.maximum(chance, 1 - chance), right),
+        "log_loss": float(-np.log(np.maximum(told, 1e-12)).mean()),
+    }
+
+
+def win_probability(left: Tensor, right: Tensor) -> Array:
+    """The chance (P,) that the left world is called better, if one of the two is; by members' rewards (P, M)."""
+    sides = (torch.full((len(left),), side) for side in (LEFT, RIGHT))
+    mine, other = (log_likelihood(left, right, side).logsumexp(1) for side in sides)
+    return torch.sigmoid(mine - other).double().numpy()
+
+
+def calibration_error(chance: Array, happened: NDArray[np.bool_], bins: int = BINS) -> float:
+    """Expected calibration error of predicted chances (N,), in bins with equally many predictions each [1].
+
+    The mean over bins, weighted by size, of how far the mean chance is from how often it happened. Finite samples keep
+    it above zero: 1700 answers of which 87 % are as predicted give about 0.02 in ten bins, however right the chances.
+
+    [1] K. Nguyen, B. O'Connor. Posterior calibration and exploratory analysis for natural language processing models,
+    2015.
+    """
+    parts = np.array_split(np.argsort(chance, kind="stable"), bins)
+    return float(sum(abs((chance[part] - happened[part]).sum()) for part in parts) / len(chance))
 
 
 def _mean(values: Array) -> float:
@@ -170,12 +294,18 @@ def win_rate(ours: Array, theirs: Array, seed: int) -> tuple[float, float, float
     return float(wins.mean()), float(low), float(high)
 
 
-def pair_accuracy(predicted: NDArray[np.floating], utility: Array) -> float:
-    """Share of the clear pairs of worlds (N,) that a prediction orders as the utility does; ties count half."""
+def pair_accuracy(predicted: Array, utility: Array, scale: float) -> float:
+    """Share of the clear pairs of worlds (N,) that a prediction orders as the utility does; ties count half.
+
+    Args:
+        predicted: (N,).
+        utility: (N,).
+        scale: A standard deviation of utilities: pairs are clear that differ by `CLEAR` of it. Without any: 0.5.
+    """
     left, right = np.triu_indices(len(utility), 1)
     true, guess = utility[left] - utility[right], predicted[left] - predicted[right]
-    clear = np.abs(true) > CLEAR * utility.std()
-    return float(((np.sign(guess[clear]) * np.sign(true[clear]) + 1) / 2).mean())
+    clear = np.abs(true) > CLEAR * scale
+    return float(((np.sign(guess[clear]) * np.sign(true[clear]) + 1) / 2).mean()) if clear.any() else 0.5
 
 
 def vendi(embedding: Embedding, prior: Embedding) -> float:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from pipeline import checkpoint, cluster, evaluate, loop, plugins, select
@@ -21,7 +22,7 @@ from pipeline.profile import Profile
 from pipeline.rewards import rewards
 from pipeline.rollouts import Pool
 from pipeline.rows import Vote
-from pipeline.teachers import Teacher
+from pipeline.teachers import make_panel
 
 ROUND = 25
 """Answers between two looks at the models."""
@@ -74,6 +75,7 @@ class _Run:
             config.sim, size=plan.actors, cpus=plan.actor, timeout=worlds.timeout_s, memory=worlds.memory_mb
         )
         self.utility, self.table = judge.utility, f"oracle-{name}"
+        self.preference = getattr(judge, "preference", None)
         self.driver = Driver(profile, self.sim, self.pool, ask={self.table: self.utility}, patient=True)
         self.rows = _measured(report, profile.name)
         self.tolerated = int((profile.events().kind == "error").sum())
@@ -114,10 +116,13 @@ class _Run:
                 raise RuntimeError(f"training fails again and again: {errors[-1]}")
 
     def _refer(self) -> None:
+        seed, plan = self.profile.config.seed, self.profile.config.rollouts
+        drawn = plan.prior + plan.per_label * self.labels
         self.reference = evaluate.make_reference(
-            self.pool, self.sim.space.dim, utility=self.utility, embed=self._embed, seed=self.profile.config.seed
+            self.pool, self.sim.space.dim, utility=self.utility, embed=self._embed, seed=seed, drawn=drawn
         )
-        self.teacher = Teacher.calibrated(self.reference.utility, seed=self.profile.config.seed)
+        self.panel = make_panel("human", self.reference.standard, seed=seed, preference=self.preference)
+        self.exam = self.reference.exam(self.panel, seed)
 
     @property
     def _embed(self) -> Question:
@@ -125,7 +130,7 @@ class _Run:
 
     def _answer(self, count: int) -> None:
         """Choose pairs and answer them, all in one write: so a crash never leaves half a round."""
-        votes = [self._vote(choice) for choice in self._choose(count)]
+        votes = [self._vote(choice, asked) for asked, choice in enumerate(self._choose(count), self._count())]
         self.profile.add_votes(votes)
 
     def _choose(self, count: int) -> list[select.Choice]:
@@ -140,7 +145,7 @@ class _Run:
             seed=self.profile.config.seed * 1_000_003 + len(labels.id),
         )
 
-    def _vote(self, choice: select.Choice) -> Vote:
+    def _vote(self, choice: select.Choice, asked: int) -> Vote:
         rollouts = self.profile.rollouts()
         left, right = str(rollouts.id[choice.left]), str(rollouts.id[choice.right])
         values = self._utilities
@@ -150,7 +155,7 @@ class _Run:
             right=right,
             left_source=self._sources[left],
             right_source=self._sources[right],
-            answer=self.teacher.answer(values[left], values[right], left, right),
+            answer=self.panel.answer(values[left], values[right], left, right, asked)[0],
             labeler=LABELER,
             how=choice.how,
             probability=choice.probability,
@@ -163,9 +168,9 @@ class _Run:
         return newest.number if newest else -1
 
     @property
-    def _utilities(self) -> dict[str, float]:
+    def _utilities(self) -> dict[str, np.ndarray]:
         table = self.profile.embeddings(self.table, 1)
-        return dict(zip(table.rollout.tolist(), table.values[:, 0].tolist(), strict=True))
+        return dict(zip(table.rollout.tolist(), table.values, strict=True))
 
     @property
     def _sources(self) -> dict[str, str]:
@@ -179,10 +184,12 @@ class _Run:
             self.reference,
             self.pool,
             loop.load_generator(self.profile, self.sim.space.dim),
-            rewardor.score if rewardor else None,
+            rewardor,
             utility=self.utility,
             embed=self._embed,
             seed=self.profile.config.seed,
+            simulated=len(self.profile.rollouts().id),
+            exam=self.exam,
         )
         self.rows.append({"labels": count, **row, "cpu_s": cpu_seconds() - self.spent_measuring})
         if self.report:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import Archive, Generator
+from models import Archive, Generator, Labels, Rewardor
 from pipeline import evaluate
-from pipeline.evaluate import EMITTED, RIVALS, VARIED, Reference, pair_accuracy, percentile, vendi
+from pipeline.evaluate import EMITTED, RIVALS, STANDARD, VARIED, Reference, pair_accuracy, percentile, vendi
 from pipeline.roll import Ask, Rolled
+from pipeline.teachers import make_panel
 
 D = 3
 
@@ -61,23 +62,60 @@ class Emits(Generator):
         raise NotImplementedError
 
 
+class Likes(Rewardor):
+    """Believes that a world is worth a multiple of its first parameter, in logits."""
+
+    version = 1
+    members = 1
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+
+    def embed(self, clip: Tensor) -> Tensor:
+        return clip
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        return self.slope * embedding[:, :1]
+
+    def fit(self, embedding: Tensor, labels: Labels, reference: Tensor) -> dict[str, float]:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        raise NotImplementedError
+
+
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     return evaluate.make_reference(roll, D, utility=utility, embed=embed, seed=0)
 
 
-def measure(reference: Reference, generator: Generator, sign: float = 1.0) -> dict[str, float]:
-    return evaluate.measure(
-        reference, roll, generator, lambda rows: sign * rows[:, 0], utility=utility, embed=embed, seed=1
-    )
+def measure(
+    reference: Reference, generator: Generator, rewardor: Rewardor | None = None, **more: int
+) -> dict[str, float]:
+    exam = reference.exam(make_panel("human", reference.standard), seed=0)
+    given = {"utility": utility, "embed": embed, "seed": 1, "simulated": 1000, "exam": exam}
+    return evaluate.measure(reference, roll, generator, rewardor or Likes(1.0), **{**given, **more})
 
 
 def test_a_reference_holds_what_the_prior_offers(reference: Reference) -> None:
-    assert len(reference.utility) == VARIED / evaluate.ELITE
-    assert len(reference.rivals) == len(reference.raw) == len(reference.embedding) == RIVALS
+    assert len(reference.standard) == STANDARD == VARIED / evaluate.ELITE
+    assert len(reference.utility) == len(reference.born) == len(reference.embedding) >= STANDARD
+    assert len(reference.rivals) == len(reference.raw) == RIVALS
     assert np.isneginf(reference.raw).mean() == pytest.approx(0.5, abs=0.07)
     assert reference.utility.mean() == pytest.approx(0.5, abs=0.05)
-    assert (reference.embedding[:, 0] == reference.rivals.astype(np.float32)).all()
+    assert (reference.embedding[:, 0] == reference.utility.astype(np.float32)).all()
+    early = reference.born[reference.born < RIVALS]
+    assert (reference.raw[early] == reference.utility[: len(early)]).all()
+
+
+def test_a_longer_reference_begins_like_a_shorter_one(reference: Reference) -> None:
+    longer = evaluate.make_reference(roll, D, utility=utility, embed=embed, seed=0, drawn=4000)
+    assert longer.born[-1] > 3900
+    assert (longer.utility[: len(reference.utility)] == reference.utility).all()
+    assert longer.varied == reference.varied
 
 
 def test_the_prior_wins_half_of_its_games_and_loses_those_it_dies_in(reference: Reference) -> None:
@@ -100,16 +138,17 @@ def test_the_dead_lose_to_everybody_and_are_no_success_of_prediction(reference: 
 
 def test_the_gap_is_what_was_promised_and_not_kept(reference: Reference) -> None:
     assert measure(reference, Emits(0.8, 1.0))["gap"] == pytest.approx(0, abs=0.01)
-    assert measure(reference, Emits(0.1, 1.0), sign=-1)["gap"] == pytest.approx(0.8, abs=0.08)
+    assert measure(reference, Emits(0.1, 1.0), Likes(-1))["gap"] == pytest.approx(0.8, abs=0.08)
 
 
 def test_accuracy_counts_clear_pairs_and_halves_ties(reference: Reference) -> None:
     assert measure(reference, Emits())["pair_accuracy"] == 1
-    assert measure(reference, Emits(), sign=-1)["pair_accuracy"] == 0
-    unknowing = evaluate.measure(reference, roll, Emits(), None, utility=utility, embed=embed, seed=1)
-    assert unknowing["pair_accuracy"] == 0.5
+    assert measure(reference, Emits(), Likes(-1))["pair_accuracy"] == 0
+    assert measure(reference, Emits(), Likes(0))["pair_accuracy"] == 0.5
     hardly = np.array([0.0, 1e-3, 1.0])
-    assert pair_accuracy(np.array([1.0, 0.0, 2.0]), hardly) == 1
+    assert pair_accuracy(np.array([1.0, 0.0, 2.0]), hardly, 1.0) == 1
+    assert pair_accuracy(np.array([1.0, 0.0, 2.0]), hardly, 1e-3) == pytest.approx(2 / 3)
+    assert pair_accuracy(np.zeros(0), np.zeros(0), 1.0) == 0.5
 
 
 def test_percentiles() -> None:
@@ -164,6 +203,7 @@ def test_the_report_is_json_of_the_promised_form(reference: Reference, tmp_path:
     evaluate.write_report(tmp_path / "out.json", "name", [row])
     told = json.loads((tmp_path / "out.json").read_text())
     assert told["profile"] == "name"
-    keys = {"labels", "win_alive", "win_raw", "pair_accuracy", "diversity", "gap", "cpu_s"}
+    keys = {"labels", "win_alive", "win_raw", "win_best_of_n", "alive", "top", "pair_accuracy", "pair_accuracy_own"}
+    keys |= {"calibration_error", "log_loss", "diversity", "gap", "cpu_s"}
     assert [set(each) for each in told["budgets"]] == [keys]
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]

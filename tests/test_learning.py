@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from benchmarks.labels import Loop, make_loop
+from benchmarks.labels_loop import Loop
 from pipeline import plugins
 from pipeline.evaluate import percentile
 from pipeline.roll import roll_here
-from pipeline.teachers import Teacher
+from pipeline.teachers import make_panel
 
 LABELS = 50
 EMITTED = 100
@@ -25,7 +25,7 @@ def prior_utility(count: int) -> np.ndarray:
 def win_rate(loop: Loop, rivals: np.ndarray) -> float:
     """Share of pairs with alive prior worlds that emitted ones win; the dead lose."""
     unit, seeds = loop.generator.ask(EMITTED, 1).numpy(), np.arange(EMITTED) + 10**9
-    told = loop.roll(unit, seeds, {"utility": loop.oracle.utility}).answers["utility"][:, 0]
+    told = loop.roll(unit, seeds, {"utility": loop.utility}).answers["utility"][:, 0]
     return float(percentile(told[np.isfinite(told)], rivals).sum() / EMITTED)
 
 
@@ -33,10 +33,15 @@ def win_rate(loop: Loop, rivals: np.ndarray) -> float:
 def test_fifty_labels_beat_the_prior_and_best_of_n() -> None:
     """At 600 simulations each. Measured: 0.86 and 0.69; the prior itself wins half, less what dies: 0.22."""
     rivals = prior_utility(600)
-    won = {}
+    sim, oracle = plugins.load("sims", "lenia", {}), plugins.load("oracles", "movers", {})
+    roll, panel, won = roll_here(sim), make_panel("human", rivals), {}
     for name in ("gibbs", "filter"):
-        loop = make_loop("lenia", "movers", name, 0, Teacher.calibrated(rivals))
-        assert list(loop.run(LABELS)) == [0, 25, 50]
+        rewardor, generator = (
+            plugins.load("rewardors", "common", {}),
+            plugins.load("generators", name, {}, dim=sim.space.dim, seed=0),
+        )
+        loop = Loop(roll, roll, oracle.utility, rewardor.embed, panel, rewardor, generator, seed=0, every=25)
+        assert list(loop.run([LABELS])) == [0, 25, 50]
         assert len(loop.worlds.unit) == 600
         won[name] = win_rate(loop, rivals)
     assert won["gibbs"] > 0.7
