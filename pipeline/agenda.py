@@ -1,19 +1,36 @@
-"""Which pairs come next: chosen ahead of time, so that their films are there when somebody is ready to look."""
+"""Which pair comes next: chosen when somebody is ready to look, among worlds whose films were made ahead of time.
+
+So the newest answers decide what is asked next, and films are there at once. Random pairs need no knowledge: they are
+drawn ahead and filmed, and shown in that order, whence they stay an even sample of all worlds, filmed or not.
+"""
 
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import loop, select
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
-from pipeline.rows import FilmTable
+from pipeline.rows import FilmTable, LabelTable
 
-AHEAD = 7
-"""Pairs that are chosen in advance. More would outlast a fast hand, fewer are chosen by a fresher Rewardor."""
+DRAWN = 7
+"""Random pairs drawn ahead while there are no others: enough to outlast a fast hand."""
+DRAWN_LATER = 2
+"""The same once most pairs are chosen."""
+PLANNED = 8
+"""Pairs whose worlds are filmed because they would be chosen now: some will be when their films are there."""
+PER_LABEL = 3
+"""Films made for each label. Fewer leave less to choose from; each costs a fifth of a second of CPU."""
+DULL = 2
+"""Answers *neither* or *skip* after which no rule but chance shows a world again."""
+
+Keys: TypeAlias = Collection[frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +68,7 @@ class Shown:
 
 
 class Agenda:
-    """The next pairs of a profile. Safe for threads: only `refresh` takes time, and nobody waits for it.
+    """The next pairs of a profile. Safe for threads.
 
     Args:
         profile: Whose worlds are compared.
@@ -59,64 +76,66 @@ class Agenda:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._pairs: list[Pair] = []
+        self._drawn: list[Pair] = []
+        self._planned: list[str] = []
+        self._asked: set[str] = set()
+        self._start = len(profile.labels().id)
         self._seen: FilmTable | None = None
         self._films: dict[str, Shown] = {}
         self._hopeless: set[str] = set()
         self._lock = threading.Lock()
         self._choosing = threading.Lock()
 
+    # -- pairs --------------------------------------------------------------------------------------------------------
+
+    def take(self, count: int, held: Keys) -> list[Pair]:
+        """Up to `count` pairs whose films exist, chosen by the newest Rewardor.
+
+        Args:
+            count: How many.
+            held: Pairs that people hold: they, and if possible their worlds, are left alone.
+        """
+        if count < 1:
+            return []
+        self.look()
+        view = _View(self._profile, self._hopeless)
+        filmed, busy = view.among(self._films.keys()), frozenset[str]().union(*held)
+        with self._lock:
+            drawn = [pair.key for pair in self._drawn if pair.key <= self._films.keys()]
+            idle = [key for key in drawn if not key & busy]
+            pairs = (
+                view.choose(count, held, ready=filmed & ~view.dull, drawn=idle)
+                # films are late, or all are with somebody: whatever there is, at best worlds that nobody looks at
+                or view.choose(1, held, among=filmed & ~view.among(busy))
+                or view.choose(count, held, ready=filmed, drawn=drawn)
+                or view.choose(1, held, among=filmed)
+            )
+            shown = {pair.key for pair in pairs}
+            self._drawn = [pair for pair in self._drawn if pair.key not in shown]
+        return pairs
+
+    def put_back(self, pairs: Sequence[Pair]) -> None:
+        """Pairs that nobody answered. Random ones are shown next: an even sample leaves out none of them."""
+        with self._lock:
+            self._drawn[:0] = [pair for pair in pairs if pair.how == "random"]
+
+    def ready(self) -> int:
+        """How many pairs could be shown at once, without showing a world twice."""
+        self.look()
+        return len(self._films.keys() - self._hopeless) // 2
+
+    def knows(self, labels: int) -> bool:
+        """Whether a pair chosen now would be chosen by a Rewardor that knows so many labels, or by none at all."""
+        newest = loop.newest(self._profile, "rewardor")
+        return labels < select.WARM_UP or (newest is not None and newest.snapshot["labels"] >= labels)
+
+    # -- films --------------------------------------------------------------------------------------------------------
+
     def film(self, rollout: str) -> Shown:
         """The film of a world that was shown."""
         if rollout not in self._films:
             self.look()
         return self._films[rollout]
-
-    def take(self, count: int) -> list[Pair]:
-        """Up to `count` pairs whose films exist; they leave the agenda."""
-        self.look()
-        with self._lock:
-            taken = [pair for pair in self._pairs if self._ready(pair)][: max(count, 0)]
-            self._pairs = [pair for pair in self._pairs if pair not in taken]
-        return taken
-
-    def put_back(self, pairs: Sequence[Pair]) -> None:
-        """Pairs that nobody answered, to be shown next."""
-        with self._lock:
-            self._pairs[:0] = pairs
-
-    def ready(self) -> int:
-        """How many pairs could be shown now."""
-        with self._lock:
-            return sum(map(self._ready, self._pairs))
-
-    def wanted(self) -> list[str]:
-        """Worlds whose films are missing, most urgent first."""
-        with self._lock:
-            worlds = dict.fromkeys(world for pair in self._pairs for world in (pair.left, pair.right))
-            return [world for world in worlds if world not in self._films]
-
-    def drop(self, worlds: Iterable[str]) -> None:
-        """Forget worlds of which no film can be made."""
-        with self._lock:
-            self._hopeless.update(worlds)
-            self._pairs = [pair for pair in self._pairs if not pair.key & self._hopeless]
-
-    def refresh(self, outstanding: Collection[frozenset[str]]) -> None:
-        """Look at the files, and choose pairs until `AHEAD` of them are due.
-
-        Args:
-            outstanding: Pairs that people hold: not to be chosen again.
-        """
-        with self._choosing:
-            self.look()
-            with self._lock:
-                missing, ready = AHEAD - len(self._pairs), any(map(self._ready, self._pairs))
-                pending = {pair.key for pair in self._pairs} | set(outstanding)
-            if not ready and len(self._films) > 1:  # somebody may be waiting: films that exist come first
-                self._add(self._choose(1, pending, filmed=True))
-            if missing > 0:
-                self._add(self._choose(missing, pending))
 
     def look(self) -> None:
         """See which films there are."""
@@ -126,34 +145,123 @@ class Agenda:
             self._films = {rollout: Shown(file, source) for rollout, file, source in rows}
             self._seen = films
 
-    def _ready(self, pair: Pair) -> bool:
-        return pair.key <= self._films.keys()
-
-    def _add(self, pairs: Iterable[Pair]) -> None:
+    def wanted(self) -> list[str]:
+        """Worlds whose films are missing, most urgent first."""
         with self._lock:
-            known = {pair.key for pair in self._pairs}
-            self._pairs += [pair for pair in pairs if pair.key not in known]
+            drawn = dict.fromkeys(world for pair in self._drawn for world in (pair.left, pair.right))
+            missing = [world for world in drawn if world not in self._films]
+            made = len(self._asked & self._films.keys())
+            room = PER_LABEL * (PLANNED + len(self._profile.labels().id) - self._start) - made
+            planned = [world for world in self._planned if world not in self._films and world not in drawn]
+            self._asked.update(planned[: max(room, 0)])
+            return missing + planned[: max(room, 0)]
 
-    def _choose(self, count: int, pending: Collection[frozenset[str]], *, filmed: bool = False) -> list[Pair]:
-        versions = _versions(self._profile)
-        rollouts, labels = self._profile.rollouts(), self._profile.labels()
-        ids = rollouts.id.tolist()
-        rows = {rollout: row for row, rollout in enumerate(ids)}
-        shut = self._hopeless if not filmed else self._hopeless | (rows.keys() - self._films.keys())
-        eligible = (rollouts.status == "alive") & ~np.isin(rollouts.id.astype(str), list(shut))
-        reward = rewards(self._profile, rollouts.id)  # (B, M)
-        if reward.shape[1]:
-            eligible &= np.isfinite(reward).all(1)
-        answered = zip(labels.left.tolist(), labels.right.tolist(), strict=True)
-        chosen = select.choose(
+    def drop(self, worlds: Iterable[str]) -> None:
+        """Forget worlds of which no film can be made."""
+        with self._lock:
+            self._hopeless.update(worlds)
+            self._drawn = [pair for pair in self._drawn if not pair.key & self._hopeless]
+            self._planned = [world for world in self._planned if world not in self._hopeless]
+
+    def refresh(self, held: Keys) -> None:
+        """Look at the files, draw random pairs, and plan which worlds to film for the others. May take a moment.
+
+        Args:
+            held: Pairs that people hold: not to be drawn again.
+        """
+        with self._choosing:
+            self.look()
+            view = _View(self._profile, self._hopeless)
+            with self._lock:
+                drawn = [pair.key for pair in self._drawn]
+            missing = (DRAWN_LATER if view.judged else DRAWN) - len(drawn)
+            fresh = view.draw(missing, [*held, *drawn]) if missing > 0 else []
+            planned = view.plan(held) if view.judged else []
+            with self._lock:
+                self._drawn += fresh
+                self._planned = planned
+
+
+class _View:
+    """The worlds of a profile at one moment, and what its newest Rewardor thinks of them.
+
+    Attributes:
+        eligible: (B,) bool, which are alive, can be filmed, and were seen by the Rewardor.
+        dull: (B,) bool, which people would rather not have seen.
+        judged: Whether pairs are chosen by a Rewardor.
+    """
+
+    def __init__(self, profile: Profile, hopeless: Collection[str]) -> None:
+        rollouts, labels = profile.rollouts(), profile.labels()
+        self._ids = rollouts.id.tolist()
+        self._row = {id_: row for row, id_ in enumerate(self._ids)}
+        self._versions = _versions(profile)
+        reward = rewards(profile, rollouts.id)  # (B, M)
+        self._reward = reward if reward.shape[1] else None
+        self.eligible = (rollouts.status == "alive") & ~self.among(hopeless)
+        if self._reward is not None:
+            self.eligible &= np.isfinite(reward).all(1)
+        self._answered = self._rows(map(frozenset, zip(labels.left.tolist(), labels.right.tolist(), strict=True)))
+        self.judged = self._reward is not None and len(self._answered) >= select.WARM_UP
+        self.dull = self.among(_dull(labels))
+
+    def among(self, worlds: Collection[str]) -> NDArray[np.bool_]:
+        """Which worlds (B,) bool these are."""
+        there = np.zeros(len(self._ids), bool)
+        there[[self._row[world] for world in worlds if world in self._row]] = True
+        return there
+
+    def choose(
+        self,
+        count: int,
+        held: Keys,
+        *,
+        among: NDArray[np.bool_] | None = None,
+        ready: NDArray[np.bool_] | None = None,
+        drawn: Keys | None = None,
+    ) -> list[Pair]:
+        """See `select.choose`; `among` narrows what is eligible."""
+        return self._select(
             count,
-            eligible=eligible,
-            reward=reward if reward.shape[1] else None,
-            answered=[(rows[a], rows[b]) for a, b in answered if a in rows and b in rows],
-            pending=[tuple(rows[world] for world in pair) for pair in pending if pair <= rows.keys()],
+            eligible=self.eligible if among is None else self.eligible & among,
+            reward=self._reward,
+            pending=self._rows(held),
             seed=secrets.randbits(63),
+            ready=ready,
+            drawn=None if drawn is None else self._rows(drawn),
         )
-        return [Pair(ids[each.left], ids[each.right], each.how, each.probability, *versions) for each in chosen]
+
+    def draw(self, count: int, held: Keys) -> list[Pair]:
+        """Random pairs."""
+        seed = secrets.randbits(63)
+        return self._select(count, eligible=self.eligible, reward=None, pending=self._rows(held), seed=seed)
+
+    def plan(self, held: Keys) -> list[str]:
+        """Worlds that would be chosen if they had films, the most wanted first."""
+        pairs = self._select(
+            PLANNED,
+            eligible=self.eligible & ~self.dull,
+            reward=self._reward,
+            pending=self._rows(held),
+            seed=0,  # as long as nothing changes, the plan does not either
+        )
+        chosen = [world for pair in pairs if pair.how != "random" for world in (pair.left, pair.right)]
+        return list(dict.fromkeys(chosen))
+
+    def _select(self, count: int, **given: Any) -> list[Pair]:
+        chosen = select.choose(count, answered=self._answered, **given)
+        ids = self._ids
+        return [Pair(ids[each.left], ids[each.right], each.how, each.probability, *self._versions) for each in chosen]
+
+    def _rows(self, keys: Iterable[frozenset[str]]) -> list[list[int]]:
+        return [[self._row[world] for world in key] for key in keys if key <= self._row.keys()]
+
+
+def _dull(labels: LabelTable) -> list[str]:
+    """Worlds that were seen in vain again and again."""
+    vain = np.isin(labels.answer.astype(str), ("neither", "skip"))
+    seen = Counter([*labels.left[vain].tolist(), *labels.right[vain].tolist()])
+    return [world for world, times in seen.items() if times >= DULL]
 
 
 def _versions(profile: Profile) -> tuple[int, int]:

@@ -6,6 +6,7 @@ the token's hash.
 """
 
 import json
+import math
 import secrets
 import threading
 import time
@@ -24,6 +25,8 @@ LEASE_S = 120.0
 """After this long without a sign of life, a pair that was handed out goes to somebody else."""
 HELD = 12
 """Pairs that one person may hold at a time."""
+PATIENCE_S = 2.0
+"""Seconds after an answer in which a person who has another pair to look at waits for a Rewardor that knows it."""
 
 
 class DeskError(ValueError):
@@ -106,6 +109,7 @@ class Desk:
         self._profile = profile
         self._agenda = Agenda(profile)
         self._leases: dict[str, _Lease] = {}
+        self._latest: dict[str, tuple[float, int]] = {}  # of each labeler: when, and how many labels there were then
         self._lock = threading.Lock()
         self._committer = Committer(profile.add_votes)
         self._limits = Limits()
@@ -114,6 +118,9 @@ class Desk:
 
     def offer(self, labeler: str, n: int, have: Sequence[str] = ()) -> list[Assignment]:
         """Up to `n` more pairs to show to a person; fewer, or none, where films are still being made.
+
+        Chosen now, by the newest Rewardor. Whoever has just answered and still has a pair that waits gets none until
+        the Rewardor has learned that answer, so that the pair after the next can make use of it.
 
         Args:
             labeler: Who asks.
@@ -130,7 +137,9 @@ class Desk:
             mine = [token for token, lease in self._leases.items() if lease.ticket.labeler == labeler]
             forgotten = [token for token in mine if token not in have]  # by a page that was closed, most likely
             self._take_back(forgotten[: max(0, len(mine) + n - HELD)])
-            return [self._hand_out(pair, labeler) for pair in self._agenda.take(min(n, HELD - len(have)))]
+            if len(have) > 1 and self._is_being_learned(labeler):
+                return []
+            return [self._hand_out(pair, labeler) for pair in self._agenda.take(min(n, HELD - len(have)), self._held())]
 
     def vote(self, token: str, answer: str, labeler: str, response_ms: int, replays: int) -> Receipt:
         """Store an answer; it is durable when this returns.
@@ -155,6 +164,7 @@ class Desk:
         duplicate = self._committer.commit(vote)
         with self._lock:
             self._leases.pop(token, None)
+            self._latest[labeler] = (time.monotonic(), self.votes)
         return Receipt(saved=True, duplicate=duplicate, id=vote.id, votes=self.votes)
 
     def undo(self, labeler: str) -> Receipt:
@@ -196,10 +206,10 @@ class Desk:
         return self._agenda.ready()
 
     def wanted(self) -> list[str]:
-        """Ids of worlds whose films should be made now, most urgent first. May take a moment: it chooses pairs."""
+        """Ids of worlds whose films should be made now, most urgent first. May take a moment: it plans pairs."""
         with self._lock:
-            outstanding = {lease.ticket.pair.key for lease in self._leases.values()}
-        self._agenda.refresh(outstanding)
+            held = self._held()
+        self._agenda.refresh(held)
         return self._agenda.wanted()
 
     def wake(self) -> None:
@@ -211,6 +221,14 @@ class Desk:
         self._agenda.drop(worlds)
 
     # -- leases -------------------------------------------------------------------------------------------------------
+
+    def _held(self) -> set[frozenset[str]]:
+        return {lease.ticket.pair.key for lease in self._leases.values()}
+
+    def _is_being_learned(self, labeler: str) -> bool:
+        """Whether a person's last answer is news to the Rewardor, and will not be in a moment."""
+        when, labels = self._latest.get(labeler, (-math.inf, 0))
+        return time.monotonic() < when + PATIENCE_S and not self._agenda.knows(labels)
 
     def _hand_out(self, pair: Pair, labeler: str) -> Assignment:
         left, right = self._agenda.film(pair.left), self._agenda.film(pair.right)

@@ -66,6 +66,8 @@ def choose(
     answered: Iterable[Sequence[int]] = (),
     pending: Iterable[Sequence[int]] = (),
     seed: int,
+    ready: NDArray[np.bool_] | None = None,
+    drawn: Iterable[Sequence[int]] | None = None,
 ) -> list[Choice]:
     """The next pairs; fewer than `n` where there are no more.
 
@@ -76,17 +78,24 @@ def choose(
         answered: Pairs of rows that have been answered, sides in any order.
         pending: Pairs that are with labelers now.
         seed: Fixes sides, rules and random draws.
+        ready: (B,) bool, the worlds that can be shown at once, among which the rules choose; all that are eligible,
+            where None.
+        drawn: Random pairs of earlier calls, which the random rule now takes in their order instead of drawing: so
+            they could be made ready, and are still an even sample of all eligible pairs. None: it draws.
     """
     draw = np.random.default_rng(seed)
     worlds, pending = np.flatnonzero(eligible), list(pending)
-    pool = _Pool(worlds, (*answered, *pending))
+    pool = _Pool(worlds, (*answered, *pending), drawn)
+    fit = worlds if ready is None else np.flatnonzero(eligible & ready)
     candidates = None
-    if reward is not None and len(worlds) > 1:
-        candidates = _Candidates(worlds, np.asarray(reward, np.float64), pool.taken, draw)
+    if reward is not None and len(fit) > 1:
+        candidates = _Candidates(fit, np.asarray(reward, np.float64), pool.taken, draw)
         candidates.leave_alone([row for pair in pending for row in pair])
     chosen: list[Choice] = []
     while len(chosen) < n and pool.left:
         choice = _draw_one(pool, candidates if len(pool.taken) >= WARM_UP else None, draw)
+        if choice is None:
+            break
         pool.take(choice.left, choice.right)
         if candidates:
             candidates.leave_alone([choice.left, choice.right])
@@ -94,13 +103,15 @@ def choose(
     return chosen
 
 
-def _draw_one(pool: "_Pool", candidates: "_Candidates | None", draw: np.random.Generator) -> Choice:
-    """One pair: a rule, a pair by this rule, and sides."""
+def _draw_one(pool: "_Pool", candidates: "_Candidates | None", draw: np.random.Generator) -> Choice | None:
+    """One pair: a rule, a pair by this rule, and sides; None where no rule has one."""
     odds = candidates.odds() if candidates else {}
-    rules: list[How] = [*odds, "random"]
+    rules: list[How] = [*odds, "random"] if pool.may_draw else [*odds]
+    if not rules:
+        return None
     total = sum(SHARES[rule] for rule in rules)
     how = rules[draw.choice(len(rules), p=[SHARES[rule] / total for rule in rules])]
-    probability = SHARES["random"] / total / pool.left
+    probability = SHARES["random"] / total / pool.left if "random" in rules else 0.0
     if candidates and how != "random":
         pair = candidates.pairs[draw.choice(len(odds[how]), p=odds[how])]
     else:
@@ -119,9 +130,12 @@ def _key(a: int, b: int) -> tuple[int, int]:
 class _Pool:
     """All pairs of the worlds that may be shown, less those that are taken."""
 
-    def __init__(self, worlds: Rows, taken: Iterable[Sequence[int]]) -> None:
+    def __init__(
+        self, worlds: Rows, taken: Iterable[Sequence[int]], drawn: Iterable[Sequence[int]] | None = None
+    ) -> None:
         self.worlds = worlds
         self.taken = {_key(*pair) for pair in taken}
+        self.drawn = None if drawn is None else [_key(*pair) for pair in drawn]
         present = set(worlds.tolist())
         self.left = len(worlds) * (len(worlds) - 1) // 2 - sum(a in present and b in present for a, b in self.taken)
 
@@ -129,8 +143,15 @@ class _Pool:
         self.taken.add(_key(a, b))
         self.left -= 1
 
+    @property
+    def may_draw(self) -> bool:
+        """Whether there is a random pair."""
+        return self.drawn is None or any(pair not in self.taken for pair in self.drawn)
+
     def random(self, draw: np.random.Generator) -> Sequence[int]:
-        """One of the pairs that are left, each as likely as the others."""
+        """One of the pairs that are left, each as likely as the others; the first of those drawn before."""
+        if self.drawn is not None:
+            return next(pair for pair in self.drawn if pair not in self.taken)
         for _ in range(100):
             pair = _key(*draw.choice(self.worlds, 2, replace=False))
             if pair not in self.taken:

@@ -1,10 +1,13 @@
-/* The label stage. The next pairs wait here, decoded; an answer swaps at once and travels afterwards. */
-const { say, number, get, post, shown, whileShown, toast, Pair, Outbox } = window.alife;
+/* The label stage. The next pair waits here, decoded; an answer swaps at once and travels afterwards. The pair that
+   follows is asked for then, and comes as soon as the Rewardor has learned that answer: while people look at one pair,
+   the next one is chosen by all that they said before. An older one stays in reserve, for fast hands and bad lines. */
+const { say, number, get, post, shown, whileShown, toast, strip, contested, Pair, Outbox } = window.alife;
 const stage = element.querySelector(".stage");
 const find = (selector) => stage.querySelector(selector);
 window.alife.translate(stage);
 
-const AHEAD = 3; /* pairs that wait, decoded */
+const AHEAD = 2; /* pairs that wait, decoded: the next one, and the reserve */
+const RETRY_MS = 400; /* between two questions for pairs */
 const GUARD_MS = 250; /* nobody has looked at a pair for less */
 const DRIFT_S = 0.15; /* between the two films, before they are set right */
 
@@ -21,10 +24,10 @@ const screens = { left: find(".left .screen"), right: find(".right .screen") };
 
 /* -- pairs ------------------------------------------------------------------------------------------------------ */
 
-function enqueue(assignment, first = false) {
-  const pair = new Pair({ ...assignment, profile }, screens);
-  if (first) queue.unshift(pair);
-  else queue.push(pair);
+/* The newest first: it was chosen with the best knowledge. One that was on the stage before comes back to it. */
+function enqueue(assignment, seen = false) {
+  const pair = new Pair({ ...assignment, profile, seen }, screens);
+  queue.unshift(pair);
   pair.ready.then(advance, () => {
     const place = queue.indexOf(pair);
     if (place < 0) return;
@@ -38,8 +41,11 @@ function enqueue(assignment, first = false) {
 
 /* Show the next pair if there is none on the stage. */
 function advance() {
-  if (!current && queue[0]?.isReady) {
-    current = queue.shift();
+  const next = queue.find((pair) => pair.seen) ?? queue.find((pair) => pair.isReady);
+  if (!current && next?.isReady) {
+    current = next;
+    queue.splice(queue.indexOf(next), 1);
+    current.seen = true;
     current.show();
     pause(false);
     stage.dataset.state = "pair";
@@ -71,7 +77,7 @@ let askedAt = -Infinity;
 
 async function refill() {
   const want = AHEAD + 1 - queue.length - (current ? 1 : 0);
-  if (!profile || asking || want < 1 || performance.now() - askedAt < 400) return;
+  if (!profile || asking || want < 1 || performance.now() - askedAt < RETRY_MS) return;
   asking = true;
   askedAt = performance.now();
   try {
@@ -80,6 +86,7 @@ async function refill() {
     back();
     meet(answer.profile);
     for (const assignment of answer.pairs) enqueue(assignment);
+    if (answer.pairs.length < want) setTimeout(refill, RETRY_MS);
   } catch (error) {
     if (error.status === 0) lost();
   }
@@ -101,9 +108,16 @@ function meet(name) {
     const kept = recall(); /* this page was loaded again */
     if (kept?.profile === name) {
       const sent = new Set(outbox.waiting(name).map((each) => each.token));
-      for (const assignment of kept.pairs) if (!sent.has(assignment.token)) enqueue(assignment);
+      const left = kept.pairs.filter((assignment) => !sent.has(assignment.token));
+      left.reverse().forEach((assignment, place) => enqueue(assignment, place === left.length - 1));
     }
   }
+}
+
+/* The pairs that wait are not those that are asked for now. */
+function discard() {
+  for (const pair of queue.splice(0)) pair.release();
+  refill();
 }
 
 /* -- answers ---------------------------------------------------------------------------------------------------- */
@@ -250,6 +264,8 @@ function flash(choice) {
 function live(now) {
   const before = activity;
   activity = now;
+  strip(find(".strip"), now);
+  if (before && before.profile === now.profile && contested(now) !== contested(before)) discard();
   for (const role of ["rewardor", "generator"]) {
     const organ = find(`.organ[data-role=${role}]`);
     const version = now[role];
