@@ -7,14 +7,22 @@ import torch
 from scipy.stats import binomtest
 
 from models import Archive, Generator
+from models.generators import flow
 from models.generators._chains import climb, reflect
 from models.generators._policy import behavior_density, temper
 from models.generators._surrogate import Surrogate
 from models.generators.filter import Filter
+from models.generators.flow import Flow
 from models.generators.gibbs import Gibbs
 
 D = 6
-GENERATORS = [Filter, Gibbs]
+GENERATORS = [Filter, Flow, Gibbs]
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is promised here holds after half of the flow's training, too."""
+    monkeypatch.setattr(flow, "STEPS", 150)
 
 
 def reward(unit: torch.Tensor) -> torch.Tensor:
