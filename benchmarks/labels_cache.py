@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ def digest(*parts: object) -> str:
     return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
-def source_digest(paths: Iterable[Path]) -> str:
-    """Of Python files and all files of this repository that they import, directly or not."""
+@cache
+def source_digest(*paths: Path) -> str:
+    """Of Python files and all files of this repository that they import, directly or not, when first asked for."""
     return digest([path.read_bytes() for path in sorted(closure(paths))])
 
 

@@ -153,7 +153,7 @@ class Run:
         """Where measurements are kept: budgets share a file if the others do not cut rounds short."""
         cuts = [budget for budget in self.budgets if budget % self.every]
         inputs = (config.dump(self.config), self.oracle, self.teacher, cuts, self.every, self.emitted)
-        return Rows(cache / "runs" / f"{digest(inputs, source_digest(self._sources()))}.json", repr(inputs))
+        return Rows(cache / "runs" / f"{digest(inputs, source_digest(*self._sources()))}.json", repr(inputs))
 
     def _sources(self) -> list[Path]:
         chosen = (("sims", self.config.sim), ("rewardors", self.config.rewardor), ("generators", self.config.generator))
@@ -184,7 +184,7 @@ class Stage:
         oracles = {name: plugins.load("oracles", name, {}) for name in (run.oracle, *run.oracles)}
         self.preference: Preference | None = getattr(oracles[run.oracle], "preference", None)
         self.utility, self.embed = _utility(oracles[run.oracle]), _embed(run.config)
-        folder = cache / "prior" / digest(plugin, source_digest([_file(type(self.sim))]))
+        folder = cache / "prior" / digest(plugin, source_digest(_file(type(self.sim))))
         self.prior = Remembered(self.roll, folder, [*map(_utility, oracles.values()), self.embed])
 
     def draw(self, start: int) -> None:
@@ -207,7 +207,7 @@ class Stage:
 
 
 def _utility(oracle: Oracle) -> Question:
-    return Question(f"{digest(type(oracle).__name__, source_digest([_file(type(oracle))]))}-utility", oracle.utility)
+    return Question(f"{digest(type(oracle).__name__, source_digest(_file(type(oracle))))}-utility", oracle.utility)
 
 
 def _embed(chosen: Config) -> Question:

@@ -151,6 +151,88 @@ def test_accuracy_counts_clear_pairs_and_halves_ties(reference: Reference) -> No
     assert pair_accuracy(np.zeros(0), np.zeros(0), 1.0) == 0.5
 
 
+@pytest.mark.parametrize("simulated", [1, 300, 1000, 2000])
+def test_best_of_n_is_the_best_of_what_was_drawn_by_then(reference: Reference, simulated: int) -> None:
+    emitted = Emits(0.9, 1.0)
+    for slope in (1.0, -1.0):
+        living = [each for each, born in zip(reference.utility, reference.born, strict=True) if born < simulated]
+        best = sorted(living, key=lambda each: -slope * each)[: max(1, round(0.05 * len(living)))]
+        won = np.mean([each < 0.9 for each in best]) if best else 1.0
+        assert measure(reference, emitted, Likes(slope), simulated=simulated)["win_best_of_n"] == pytest.approx(won)
+
+
+def test_who_cannot_tell_worlds_apart_has_the_first_ones_for_best_of_n(reference: Reference) -> None:
+    row = measure(reference, Emits(2.0, 1.0), Likes(0.0))
+    assert row["win_best_of_n"] == 1
+    assert row["top"] == pytest.approx(0.5, abs=0.15)
+
+
+def test_the_predicted_top_is_where_it_truly_is(reference: Reference) -> None:
+    """The best 25 of 500 are on average better than 97.5 % of all, and the worst ones than 2.5 %."""
+    assert measure(reference, Emits(), Likes(1.0))["top"] == pytest.approx(0.975)
+    assert measure(reference, Emits(), Likes(-1.0))["top"] == pytest.approx(0.025)
+
+
+def test_more_worlds_can_be_asked_for(reference: Reference) -> None:
+    few, many = (measure(reference, Emits(), emitted=emitted)["alive"] for emitted in (3, 400))
+    assert few in (0, 1 / 3, 2 / 3, 1)
+    assert many == pytest.approx(0.5, abs=0.08)
+
+
+def test_calibration_error_by_hand() -> None:
+    """Bins of two: (.6, .6) of which one happened, (.9, .9) of which both did: (.1 + .1) / 2; in one bin .75 - .75."""
+    chance, happened = np.array([0.9, 0.6, 0.9, 0.6]), np.array([True, False, True, True])
+    assert evaluate.calibration_error(chance, happened, bins=2) == pytest.approx(0.1)
+    assert evaluate.calibration_error(chance, happened, bins=1) == pytest.approx(0.0)
+
+
+def test_who_is_right_as_often_as_said_is_calibrated() -> None:
+    draw = np.random.default_rng(0)
+    chance = draw.uniform(0.5, 1, 200_000)
+    happened = draw.random(200_000) < chance
+    assert evaluate.calibration_error(chance, happened) < 0.005
+    assert evaluate.calibration_error(np.full(200_000, 0.9), draw.random(200_000) < 0.7) == pytest.approx(0.2, abs=0.01)
+    # What is overconfident by a constant is off by that constant, in each bin.
+    assert evaluate.calibration_error(np.minimum(chance + 0.1, 2), happened) == pytest.approx(0.1, abs=0.005)
+
+
+def test_a_small_sample_alone_costs_as_much_as_the_docstring_says() -> None:
+    draw = np.random.default_rng(0)
+    errors = [evaluate.calibration_error(np.full(1700, 0.87), draw.random(1700) < 0.87) for _ in range(200)]
+    assert np.mean(errors) == pytest.approx(0.02, abs=0.004)
+
+
+def test_who_knows_the_teacher_is_calibrated_and_who_is_too_timid_is_not(reference: Reference) -> None:
+    """The teacher gives no random answers: that a fifth of them is allowed for costs the knowing one 0.05."""
+    panel = make_panel("human", reference.standard)
+    true = float(panel.people[0].beta / panel.people[0].scale[0])
+    rows = {share: measure(reference, Emits(), Likes(share * true)) for share in (0.0, 0.3, 1.0)}
+    assert rows[0.0]["log_loss"] == pytest.approx(np.log(2))
+    assert rows[0.0]["calibration_error"] == pytest.approx(0, abs=0.05)
+    assert rows[1.0]["calibration_error"] < 0.1 < 0.2 < rows[0.3]["calibration_error"]
+    assert rows[1.0]["log_loss"] < 0.36 < rows[0.3]["log_loss"] < rows[0.0]["log_loss"]
+
+
+def test_chances_are_those_of_the_likelihood() -> None:
+    """Without ties Rao and Kupper's margin of .3 and a fifth of random answers, at a difference of one."""
+    s = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    left, right = 0.8 * s(1 - 0.3) + 0.1, 0.8 * s(-1 - 0.3) + 0.1
+    chance = evaluate.win_probability(torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [1.0]]))
+    assert chance == pytest.approx([left / (left + right), right / (left + right)])
+
+
+def test_an_exam_asks_about_different_worlds_and_answers_mostly_rightly(reference: Reference) -> None:
+    exam = reference.exam(make_panel("human", reference.standard), seed=0)
+    assert (exam.left != exam.right).all()
+    assert len(exam.won) == pytest.approx(evaluate.EXAM * 0.87, rel=0.03)
+    assert (exam.won == (reference.utility[exam.left] > reference.utility[exam.right])).mean() == pytest.approx(
+        0.87, abs=0.025
+    )
+    assert exam.won.mean() == pytest.approx(0.5, abs=0.04)
+    other = reference.exam(make_panel("human", reference.standard), seed=1)
+    assert (exam.left[:100] != other.left[:100]).any()
+
+
 def test_percentiles() -> None:
     assert percentile(np.array([0.0, 2.0, 9.0]), np.array([1.0, 2.0, 3.0, 2.0])).tolist() == [0, 0.5, 1]
 
