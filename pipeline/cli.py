@@ -242,6 +242,41 @@ def _refuse_taken(host: str, port: int) -> None:
 
 
 @app.command()
+def rank(
+    name: NameArgument,
+    worlds: Annotated[int, typer.Option("--worlds", min=2, max=12, help="How many: the best so far.")] = 4,
+    top: Annotated[
+        int | None, typer.Option("--top", min=1, max=1, help="1: find the best of them only, not their order.")
+    ] = None,
+    state: Annotated[bool, typer.Option("--status", help="Only say how far it is, as JSON.")] = False,
+    end: Annotated[bool, typer.Option("--end", help="Give up, or put the result away.")] = False,
+    host: HostOption = HOST,
+    port: PortOption = PORT,
+    root: RootOption = ROOT,
+) -> None:
+    """Compare the best worlds until it is established which is the best (of up to 12), or their order (of up to 5).
+
+    What people answer on the Label page counts, and teaches like any other label. A claim is wrong in at most one of
+    twenty cases, however often one looks.
+    """
+    from pipeline import run as work
+    from pipeline import shelf
+
+    profile = shelf.opened(root, name)
+    if not (state or end):
+        try:
+            work.begin_contest(profile, "best" if top else "order", worlds)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    facts = work.contest_facts(profile, end=end)
+    print(json.dumps(facts, indent=2) if state else work.tell_contest(facts))
+    if profile.held("page"):
+        print("The page of this profile is open already: the pairs that it shows next are these.")
+    elif facts and not (state or end or facts["established"]):
+        _serve(profile, train=False, host=host, port=port, tab="label")
+
+
+@app.command()
 def status(
     name: NameArgument,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,

@@ -17,8 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaln
-from scipy.stats import beta
+from scipy.special import betainc, betaincinv, betaln
 
 Numbers: TypeAlias = float | NDArray[np.float64]
 
@@ -62,6 +61,6 @@ def interval(count: int, among: int, level: float = 0.95) -> tuple[float, float]
     It holds at least as often as `level` says if one looks once.
     """
     tail = (1 - level) / 2
-    low = float(beta.ppf(tail, count, among - count + 1)) if count > 0 else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, among - count)) if count < among else 1.0
+    low = float(betaincinv(count, among - count + 1, tail)) if count > 0 else 0.0
+    high = float(betaincinv(count + 1, among - count, 1 - tail)) if count < among else 1.0
     return low, high

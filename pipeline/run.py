@@ -5,6 +5,7 @@ from typing import Literal
 
 from pipeline.checkpoint import Role
 from pipeline.profile import Profile
+from pipeline.standing import Goal
 
 Tab = Literal["label", "browse"]
 WAITS = "the worlds that people judged have to be simulated again for it to see them: alife run {}"
@@ -103,3 +104,42 @@ def status(root: Path, name: str) -> dict:
         "running": [role for role in ("page", "train") if profile.held(role)],
         "problems": profile.problems(),
     }
+
+
+def begin_contest(profile: Profile, goal: Goal, count: int) -> None:
+    """Go on comparing the best worlds in the eyes of people, or begin to.
+
+    Raises:
+        ValueError: There are too few of them, or too many are asked for.
+        StoreError: It could not be saved.
+    """
+    from pipeline import contest
+    from pipeline.app.scores import leaders
+
+    contest.resume(profile, goal, leaders(profile, "people", count))
+
+
+def contest_facts(profile: Profile, *, end: bool = False) -> dict:
+    """How far the newest contest is, empty where there is none; `end` puts it away."""
+    from pipeline import contest
+
+    now = contest.state(profile)
+    if end:
+        contest.stop(profile)
+    return now.facts() if now else {}
+
+
+def tell_contest(facts: dict) -> str:
+    """The same for people."""
+    if not facts:
+        return "No contest was begun."
+    what = "the best" if facts["goal"] == "best" else "the order"
+    how = "established" if facts["established"] else f"open, {facts['odds']:.0f} to 1 of 20 to 1"
+    go = (
+        ""
+        if facts["established"]
+        else f", {'many' if facts['to_go'] is None else 'about ' + str(facts['to_go'])} to go"
+    )
+    head = f"{what} of {len(facts['worlds'])} worlds: {how} after {facts['answers']} answers{go}"
+    lines = [f"{'certain' if each['settled'] else 'open':<8}{each['rollout']}" for each in facts["worlds"]]
+    return "\n".join([head[0].upper() + head[1:], *lines])

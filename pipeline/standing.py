@@ -66,7 +66,7 @@ class Bets:
         ValueError: There are too few worlds, or too many.
     """
 
-    def __init__(self, goal: Goal, score: Sequence[float]) -> None:
+    def __init__(self, goal: Goal, score: Sequence[float] | Array) -> None:
         count = len(score)
         if not 2 <= count <= MOST[goal]:
             raise ValueError(f"{count} worlds were chosen; a contest has 2 to {MOST[goal]}")
@@ -81,7 +81,7 @@ class Bets:
         self._most = np.zeros(len(self._orders))
 
     @classmethod
-    def after(cls, goal: Goal, score: Sequence[float], answers: Iterable[tuple[int, int]]) -> "Bets":
+    def after(cls, goal: Goal, score: Sequence[float] | Array, answers: Iterable[tuple[int, int]]) -> "Bets":
         """The bets after some answers, each a row that won and one that lost."""
         bets = cls(goal, score)
         for won, lost in answers:

@@ -43,6 +43,14 @@ class Save(_Request):
     rollout: Rollout
 
 
+class Contest(_Request):
+    """Find the best of a ranking's first worlds, or their order."""
+
+    goal: Literal["order", "best"]
+    count: Annotated[int, Field(ge=2, le=12)]
+    by: Literal["people", "rewardor"]
+
+
 class Training(_Request):
     """Start or pause a model's training."""
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
-from pipeline.app import requests, views, visitors
+from pipeline import contest
+from pipeline.app import contests, requests, views, visitors
+from pipeline.app.scores import Judge
 from pipeline.app.studio import Studio
 from pipeline.desk import DeskError, Receipt, TooFastError
 from pipeline.profile import Profile, ProfileError
@@ -60,8 +62,12 @@ def _add_views(routes: APIRouter, studio: Studio) -> None:
         return views.activity(studio)
 
     @routes.get("/api/ranking")
-    def ranking(by: views.Judge = "people") -> dict[str, Any]:
+    def ranking(by: Judge = "people") -> dict[str, Any]:
         return views.ranking(studio, by)
+
+    @routes.get("/api/contest")
+    def now_contested() -> dict[str, Any]:
+        return contests.full(studio)
 
     @routes.get("/api/world/{rollout}")
     def world(rollout: str) -> dict[str, Any]:
@@ -92,6 +98,16 @@ def _add_actions(routes: APIRouter, studio: Studio) -> None:
     def save(wish: requests.Save) -> dict[str, Any]:
         _answered(lambda: studio.save(wish.rollout))
         return views.browse(studio)
+
+    @routes.post("/api/contest", dependencies=own)
+    def begin(wish: requests.Contest) -> dict[str, Any]:
+        _answered(lambda: contests.begin(studio, wish.goal, wish.count, wish.by))
+        return contests.full(studio)
+
+    @routes.post("/api/contest/end", dependencies=own)
+    def end() -> dict[str, Any]:
+        _answered(lambda: contest.stop(studio.profile))
+        return contests.full(studio)
 
     @routes.post("/api/train", dependencies=own)
     def train(wish: requests.Training) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from pipeline import ranking
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
 
+Judge: TypeAlias = Literal["people", "rewardor"]
 OUTCOME = {"left": 1.0, "right": 0.0, "tie": 0.5, "neither": 0.5}
 
 
@@ -20,6 +22,28 @@ class Scored:
     score: float
     low: float
     high: float
+
+
+def ranked(profile: Profile, by: Judge) -> list[Scored]:
+    """The filmed worlds, best first: in the eyes of people those that they compared, in the Rewardor's all."""
+    filmed = list(dict.fromkeys(profile.films().rollout.tolist()))
+    scored = by_people(profile) if by == "people" else by_rewardor(profile, filmed)
+    there = set(filmed)
+    return sorted((each for each in scored if each.rollout in there), key=lambda each: -each.score)
+
+
+def leaders(profile: Profile, by: Judge, count: int) -> list[str]:
+    """The best worlds of a ranking.
+
+    Raises:
+        ValueError: There are fewer; the message is fit to be shown.
+    """
+    found = [each.rollout for each in ranked(profile, by)[:count]]
+    if len(found) < count:
+        raise ValueError(
+            f"only {len(found)} worlds can be ranked so far, and {count} are needed: label more pairs first"
+        )
+    return found
 
 
 def by_people(profile: Profile) -> list[Scored]:

@@ -6,17 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from pipeline import checkpoint, loop, plugins
+from pipeline import checkpoint, contest, loop, plugins
 from pipeline import profile as profiles_
-from pipeline.app.scores import by_people, by_rewardor
+from pipeline.app import contests
+from pipeline.app.scores import Judge, ranked
 from pipeline.app.studio import Studio, World
+from pipeline.interest import BAR, FRESH, interest
 from pipeline.profile import Profile
 
-Judge: TypeAlias = Literal["people", "rewardor"]
 RANKED = 60
 """Worlds in a ranking: what a page can show alive."""
 EVENTS = 40
@@ -48,7 +49,8 @@ class _Brief:
 def _activity(studio: Studio) -> dict[str, Any]:
     now = asdict(studio.activity())
     now["problems"] = list(now["problems"])
-    return now | {"profile": studio.profile.name, "votes": studio.desk.votes, "ready": studio.desk.ready}
+    now |= {"profile": studio.profile.name, "votes": studio.desk.votes, "ready": studio.desk.ready}
+    return now | {"contest": contests.brief(studio), "interest": asdict(interest(studio.profile))}
 
 
 activity = _Brief(_activity, 0.4)
@@ -59,17 +61,15 @@ activity = _Brief(_activity, 0.4)
 
 
 def ranking(studio: Studio, by: Judge) -> dict[str, Any]:
-    """The best worlds that were filmed: in the eyes of people those that they compared, in the Rewardor's all."""
+    """The best worlds that were filmed."""
     profile = studio.profile
     films = profile.films()
     files = dict(zip(films.rollout.tolist(), films.file.tolist(), strict=True))
-    scored = by_people(profile) if by == "people" else by_rewardor(profile, list(files))
-    scored = sorted((each for each in scored if each.rollout in files), key=lambda each: -each.score)
     counts = _counts(profile)
     items = [
         {"rollout": each.rollout, "file": files[each.rollout], "score": each.score, "low": each.low, "high": each.high}
         | {"count": counts.get(each.rollout, 0)}
-        for each in scored[:RANKED]
+        for each in ranked(profile, by)[:RANKED]
     ]
     return {"profile": profile.name, "by": by, "items": items, "labels": len(profile.labels().id)}
 
@@ -116,11 +116,13 @@ def _train(studio: Studio) -> dict[str, Any]:
     }
     events = [_event("rewardor", each, learned) for each in rewardors]
     events += [_event("generator", each, taught) for each in generators]
-    notes = profile.events()
+    happened = profile.events()
+    notes = happened.where(happened.kind != contest.KIND)
     rows = zip(notes.kind.tolist()[-EVENTS:], notes.text.tolist()[-EVENTS:], notes.time.tolist()[-EVENTS:], strict=True)
     events += [{"role": "note", "kind": kind, "text": text, "time": when} for kind, text, when in rows]
     events.sort(key=lambda event: event["time"], reverse=True)
-    return activity(studio) | {"curves": curves, "events": events[:EVENTS]}
+    goal = {"bar": BAR, "fresh": FRESH}
+    return activity(studio) | {"curves": curves, "events": events[:EVENTS], "interest_goal": goal}
 
 
 train = _Brief(_train, 1.0)

@@ -1,8 +1,10 @@
 /* The best worlds, alive: in the eyes of people, or in the Rewardor's. */
-const { say, get, decimal, make, keyed, whileShown, thumbnail, segments, empty } = window.alife;
+const { say, get, decimal, make, keyed, whileShown, thumbnail, segments, empty, board } = window.alife;
 const root = element.querySelector(".ranking");
 const grid = root.querySelector(".grid");
 let by = "people";
+let ranked = 0;
+const look = board(root, () => by, () => ranked);
 
 const judges = ["people", "rewardor"].map((judge) => [judge, say(`ranking_${judge}`)]);
 root.querySelector(".choice").append(
@@ -16,6 +18,8 @@ root.querySelector(".choice").append(
 const refresh = whileShown(root, 4000, async () => {
   const ranking = await get(`api/ranking?by=${by}`);
   if (ranking.by !== by) return;
+  ranked = ranking.items.length;
+  look();
   root.querySelector(".hint").textContent = say(`ranking_hint_${by}`);
   const nothing = empty(say(`ranking_empty_${by}`), say(`ranking_empty_${by}_more`));
   root.querySelector(".nothing").replaceChildren(...(ranking.items.length ? [] : [nothing]));
