@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import loop, select
+from pipeline import contest, loop, select
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
 from pipeline.rows import FilmTable, LabelTable
@@ -89,7 +89,7 @@ class Agenda:
     # -- pairs --------------------------------------------------------------------------------------------------------
 
     def take(self, count: int, held: Keys) -> list[Pair]:
-        """Up to `count` pairs whose films exist, chosen by the newest Rewardor.
+        """Up to `count` pairs whose films exist, chosen by the newest Rewardor, or by a contest while one runs.
 
         Args:
             count: How many.
@@ -98,6 +98,10 @@ class Agenda:
         if count < 1:
             return []
         self.look()
+        contested = contest.next_pairs(self._profile, count, held)
+        if contested is not None:
+            versions, films = _versions(self._profile), self._films.keys()
+            return [Pair(*pair, contest.HOW, 1.0, *versions) for pair in contested if films >= {*pair}]
         view = _View(self._profile, self._hopeless)
         filmed, busy = view.among(self._films.keys()), frozenset[str]().union(*held)
         with self._lock:
