@@ -5,15 +5,17 @@
 
 All combinations of what is listed are run, several at a time, and written to DIR/labels.parquet, one row for each run
 and budget, with pictures beside it. What `alife run NAME --oracle …` would do takes place in one process each, see
-`labels_loop`; the figures are those of its --report, by the same code. Whatever was finished lies in DIR/cache: an
-interrupted table goes on where it stopped, and a larger one runs only what is new.
+`labels_loop`; the figures are those of its --report, by the same code. Whatever was finished lies in DIR/cache, or in
+what --cache names, which tables may share: an interrupted one goes on where it stopped, and a larger one runs only what
+is new. A run that fails, say because a taste has nothing to tell these worlds apart by, is named and left out.
 """
 
 import argparse
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,9 +33,11 @@ def main() -> None:
     given = _parse()
     os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the processes that work: they are as many as there are cores
     runs = combinations(given)
-    rows = table(runs, given.out, given.jobs)
+    rows = table(runs, given.cache or given.out / "cache", given.out / "labels.parquet", given.jobs)
     labels_plot.save(rows, given.out)
     print(labels_table.text(rows))
+    if missing := len(runs) - len(rows) // len(given.budgets):
+        sys.exit(f"{missing} of {len(runs)} runs failed")
 
 
 def _parse() -> argparse.Namespace:
@@ -52,7 +56,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--emitted", type=int, default=EMITTED, help="worlds in a measurement")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for alife; repeatable")
-    parser.add_argument("--out", type=Path, required=True, help="folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the table and its pictures")
+    parser.add_argument("--cache", type=Path, help="folder of what is finished; default: OUT/cache")
     return parser.parse_args()
 
 
@@ -75,19 +80,22 @@ def combinations(given: argparse.Namespace) -> list[Run]:
     return runs
 
 
-def table(runs: Sequence[Run], out: Path, jobs: int) -> list[labels_table.Row]:
-    """One row per run and budget; OUT/labels.parquet grows with each run that is finished."""
-    cache, rows = out / "cache", dict[int, list[labels_table.Row]]()
+def table(runs: Sequence[Run], cache: Path, path: Path, jobs: int) -> list[labels_table.Row]:
+    """One row per run and budget; the file at `path` grows with each run that is finished and did not fail."""
+    rows: dict[int, list[labels_table.Row]] = {}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, torch.set_num_threads, (1,)) as pool:
-        _all(pool, _draw, [(run, cache, start) for run, start in _blocks(runs, cache)], lambda *_: None)
-
-        def finished(number: int, figures: list[dict[str, float]]) -> None:
+        blocks = _blocks(runs, cache)
+        list(_results(pool, _draw, [run for run, _ in blocks], [(run, cache, start) for run, start in blocks]))
+        for number, figures in _results(pool, measured, runs, [(run, cache) for run in runs]):
             rows[number] = [{**described(runs[number]), **figure} for figure in figures]
-            labels_table.write([row for _, part in sorted(rows.items()) for row in part], out / "labels.parquet")
+            labels_table.write(_ordered(rows), path)
             print(*map(labels_table.line, rows[number]), sep="\n", flush=True)
+    return _ordered(rows)
 
-        _all(pool, measured, [(run, cache) for run in runs], finished)
+
+def _ordered(rows: dict[int, list[labels_table.Row]]) -> list[labels_table.Row]:
+    """Rows in the order of the runs, whichever was finished first."""
     return [row for _, part in sorted(rows.items()) for row in part]
 
 
@@ -105,15 +113,17 @@ def _draw(run: Run, cache: Path, start: int) -> None:
     Stage(run, cache).draw(start)
 
 
-def _all(
-    pool: ProcessPoolExecutor, work: Callable[..., Any], given: Sequence[tuple], done: Callable[[int, Any], None]
-) -> None:
-    """Do all work; the first failure ends it."""
-    todo: dict[Future, int] = {pool.submit(work, *each): number for number, each in enumerate(given)}
+def _results(
+    pool: ProcessPoolExecutor, work: Callable[..., Any], runs: Sequence[Run], given: Sequence[tuple]
+) -> Iterator[tuple[int, Any]]:
+    """What comes of each piece of work, with its number, as it is finished; a run's failure is printed."""
+    todo = {pool.submit(work, *each): number for number, each in enumerate(given)}
     try:
-        while todo:
-            for future in wait(todo, return_when=FIRST_COMPLETED).done:
-                done(todo.pop(future), future.result())
+        for future in as_completed(todo):
+            if error := future.exception():
+                print(f"{labels_table.line(described(runs[todo[future]]))}  failed: {error}", file=sys.stderr)
+            else:
+                yield todo[future], future.result()
     finally:
         for future in todo:
             future.cancel()

@@ -20,7 +20,6 @@ from benchmarks.labels_cache import Question, Remembered, Rows, digest, source_d
 from models import ANSWERS, Generator, Labels, Rewardor, fit
 from pipeline import config, evaluate, plugins, select
 from pipeline.config import Config, RolloutPlan
-from pipeline.oracles import Oracle
 from pipeline.roll import Roll, roll_here
 from pipeline.teachers import Panel, Preference, make_panel
 
@@ -103,7 +102,10 @@ class Loop:
         worlds, known = self.worlds, bool(self.pairs)
         reward = self.rewardor.forward(torch.from_numpy(worlds.embedding)).numpy() if known else None
         seed = self.seed * 100_000 + len(self.pairs)
-        for choice in select.choose(count, eligible=worlds.alive, reward=reward, answered=self.pairs, seed=seed):
+        chosen = select.choose(count, eligible=worlds.alive, reward=reward, answered=self.pairs, seed=seed)
+        if not chosen:
+            raise RuntimeError(f"of {len(worlds.alive)} worlds {worlds.alive.sum()} live: no pair is left to compare")
+        for choice in chosen:
             left, right, asked = choice.left, choice.right, len(self.pairs)
             answer, who = self.panel.answer(worlds.utility[left], worlds.utility[right], str(left), str(right), asked)
             self.pairs.append((left, right))
@@ -206,7 +208,8 @@ class Stage:
         return Loop(self.roll, self.prior, *ask, panel, rewardor, generator, seed, models.rollouts, run.every)
 
 
-def _utility(oracle: Oracle) -> Question:
+def _utility(oracle: Any) -> Question:
+    """What an oracle thinks of clips; it changes with its own file, not with those of other oracles."""
     return Question(f"{digest(type(oracle).__name__, source_digest(_file(type(oracle))))}-utility", oracle.utility)
 
 

@@ -28,8 +28,11 @@ def save(rows: Sequence[Row], folder: Path) -> None:
 def _draw(rows: Sequence[Row], keys: Sequence[str], figure: str, path: Path) -> None:
     name, ticks = TITLES[figure]
     budgets = sorted({float(row["labels"]) for row in rows})
+    if len(budgets) < 2:
+        return
     telling = [key for key in keys if len({row[key] for row in rows}) > 1] or keys[-2:]
-    plot = Plot(f"{rows[0]['sim']}: means over runs, 95 % intervals", "labels", name, budgets, ticks)
+    high = interval(row[figure] for row in rows)[0] > (ticks[0] + ticks[-1]) / 2
+    plot = Plot(f"{rows[0]['sim']}: means over runs, 95 % intervals", "labels", name, budgets, ticks, rising=high)
     for values, group in groups(rows, telling).items():
         title = ", ".join(map(str, values))
         points = [(float(str(labels)), *interval(row[figure] for row in part)) for (labels,), part in _by_labels(group)]

@@ -237,16 +237,19 @@ def test_intervals_cover_the_mean_in_nineteen_of_twenty_cases() -> None:
     assert np.mean(hits) == pytest.approx(0.95, abs=0.01)
 
 
-def test_a_table_has_a_row_per_run_and_budget_and_pictures(
+def test_a_table_has_a_row_per_run_and_budget_and_pictures_and_names_what_failed(
     toys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "dull.py").write_text(textwrap.dedent(ORACLE).replace(".float()", ".float() * 0"))
     names = [text.split('"')[1] for text in toys]
-    words = ["--sims", names[0], "--rewardors", names[1], "--generators", "filter,gibbs", "--oracles"]
-    words += [f"{tmp_path}/light.py", "--teachers", "human,flips", "--budgets", "10,20", "--seeds", "1", "--jobs", "1"]
+    words = ["--sims", names[0], "--rewardors", names[1], "--generators", "filter,gibbs", "--jobs", "1", "--seeds", "1"]
+    words += ["--oracles", f"{tmp_path}/light.py,{tmp_path}/dull.py", "--teachers", "human,flips", "--budgets", "10,20"]
     out = tmp_path / "out"
     monkeypatch.setattr("sys.argv", ["labels", *words, "--emitted", "20", "--out", str(out)])
-    main()
-    said = capsys.readouterr().out
+    with pytest.raises(SystemExit, match="4 of 8 runs failed"):
+        main()
+    said, complained = capsys.readouterr()
+    assert complained.count("dull.py") == complained.count("utilities are all the same") == 4
     table = pq.read_table(out / "labels.parquet").to_pylist()
     assert [(row["teacher"], row["generator"], row["labels"]) for row in table] == [
         (teacher, generator, labels)
