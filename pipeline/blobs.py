@@ -92,21 +92,44 @@ def follow(here: Blobs, there: Blobs, world: Sequence[int]) -> Index:
     return np.where(mutual & (ratio > 0.5) & (ratio < 2), best, -1)
 
 
-def travel(frames: Sequence[Blobs], world: Sequence[int]) -> tuple[Array, Array]:
-    """Where the blobs of the first frame went by the last.
+@dataclass(frozen=True)
+class Link:
+    """Where the blobs of one frame are in the next.
+
+    Attributes:
+        after: (N,) their rows there, -1 if lost.
+        step: (N, 2) the way there, in pixels; without meaning if lost.
+    """
+
+    after: Index
+    step: Array
+
+
+def link(frames: Sequence[Blobs], world: Sequence[int]) -> list[Link]:
+    """The links of frames in sequence, one fewer than frames."""
+    links = []
+    for here, there in pairwise(frames):
+        after = follow(here, there, world)
+        end = there.center[after] if len(there.center) else here.center
+        links.append(Link(after, shortest(here.center, end, world)))
+    return links
+
+
+def travel(links: Sequence[Link]) -> tuple[Array, Array]:
+    """Where the blobs of the first frame went by the end of the last of one or more links.
 
     Returns:
         The way from start to end (N, 2), and the length of the path between (N,), in pixels; 0 for lost blobs.
     """
-    rows = np.arange(len(frames[0].mass))
+    rows = np.arange(len(links[0].after))
     way, path = np.zeros((len(rows), 2)), np.zeros(len(rows))
     alive = rows >= 0
-    for here, there in pairwise(frames):
+    for one in links:
         if not alive.any():
             break
-        after = follow(here, there, world)[rows]
+        after = one.after[rows]
         alive = alive & (after >= 0)
-        step = shortest(here.center[rows[alive]], there.center[after[alive]], world)
+        step = one.step[rows[alive]]
         way[alive] += step
         path[alive] += np.hypot(step[:, 0], step[:, 1])
         rows = np.where(alive, after, 0)

@@ -23,28 +23,39 @@ Light: TypeAlias = NDArray[np.float32]
 
 
 class Oracle(Protocol):
-    """A taste. It pickles, for it travels to where clips are made."""
+    """A taste. It pickles, for it travels to where clips are made.
+
+    An oracle whose preferences are not differences of utilities has a second method, `preference(left (P, k), right
+    (P, k)) -> (P,)`, on numpy arrays: how much better left is than right, in standard deviations. Its `utility` then
+    has k columns, of which the first is the utility that figures are measured by and all are standardised on the prior
+    before `preference` sees them. It is antisymmetric: `preference(right, left) = -preference(left, right)`.
+    """
 
     def utility(self, clip: Tensor) -> Tensor:
-        """How much this oracle likes each of the clips (B, T, H, W, 3) uint8: (B, 1) float32."""
+        """How much this oracle likes each of the clips (B, T, H, W, 3) uint8: (B, 1) float32, or (B, k) as above."""
 
 
-def _each(judge: Callable[[Light], float], clip: Tensor) -> Tensor:
-    """The verdicts (B, 1) on the brightness of clips (B, T, H, W, 3)."""
-    values = [judge(_brightness(frames)) for frames in clip.cpu().numpy()]
-    return torch.tensor(values, dtype=torch.float32).reshape(-1, 1)
+def each(judge: Callable[[Light], float | Sequence[float]], clip: Tensor) -> Tensor:
+    """The verdicts (B, k) on the brightness of clips (B, T, H, W, 3)."""
+    values = [judge(brightness(frames)) for frames in clip.cpu().numpy()]
+    return torch.tensor(values, dtype=torch.float32).reshape(len(clip), -1)
 
 
-def _brightness(frames: NDArray[np.uint8]) -> Light:
-    """The mean of the channels: in the color maps of this project it rises with what it stands for."""
-    red, green, blue = (frames[..., channel].astype(np.float32) for channel in range(3))
-    return (red + green + blue) / np.float32(3 * 255)
+def late(clip: Tensor) -> Tensor:
+    """The second half of clips (B, T, H, W, 3), when what the start was like is forgotten."""
+    return clip[:, clip.shape[1] // 2 :]
 
 
-def _pool(light: Light, factor: int) -> Light:
-    """Means over squares of `factor` pixels: (T, H / factor, W / factor)."""
-    T, H, W = light.shape
-    return light.reshape(T, H // factor, factor, W // factor, factor).mean((2, 4))
+def brightness(frames: NDArray[np.uint8]) -> Light:
+    """The mean of the channels (T, H, W, 3): in the color maps of this project it rises with what it stands for."""
+    red, green, blue = (frames[..., channel].astype(np.uint16) for channel in range(3))
+    return (red + green + blue).astype(np.float32) / np.float32(3 * 255)
+
+
+def pool(light: Light) -> Light:
+    """Means over squares of two pixels by two: (T, H / 2, W / 2)."""
+    rows = light[:, ::2] + light[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]) * np.float32(0.25)
 
 
 @dataclass(frozen=True)
@@ -61,26 +72,35 @@ class Movers:
 
     def utility(self, clip: Tensor) -> Tensor:
         """Free room, and how far creatures get in the second half of the clip, in their diameters: (B, 1)."""
-        return _each(self._judge, clip)
+        return each(self._judge, late(clip))
 
     def _judge(self, light: Light) -> float:
-        # Blurred, a body is one blob, whatever the texture inside it.
-        body = ndimage.uniform_filter(_pool(light[len(light) // 2 :], 2), (0, 3, 3), mode="wrap")
+        frames, body = bodies(light, self.threshold)
         room = np.exp(-body[::4] / 0.15).mean()
-        frames = blobs.find(body, self.threshold)
-        return float(room + 2 * np.tanh(self._travel(frames, body.shape[1:])))
+        return float(room + 2 * np.tanh(travel(frames, body.shape[1:], self.lag)))
 
-    def _travel(self, frames: list[blobs.Blobs], world: Sequence[int]) -> float:
-        """Mean way of a unit of mass, in diameters of its blob; who is lost or walks at random gets nowhere."""
-        total, mass = 0.0, 1e-9
-        for start in range(0, len(frames) - self.lag, 2):
-            here = frames[start]
-            way, path = blobs.travel(frames[start : start + self.lag + 1], world)
-            net = np.hypot(way[:, 0], way[:, 1])
-            straight = net / (path + 1e-9)
-            total += float((net * straight**2 * here.compact * here.mass / np.sqrt(here.area)).sum())
-            mass += float(here.mass.sum())
-        return total / mass
+
+def bodies(light: Light, threshold: float) -> tuple[list[blobs.Blobs], Light]:
+    """The creatures in each frame, in squares of two pixels, and the blurred picture in which they are found.
+
+    Blurred, a body is one blob, whatever the texture inside it.
+    """
+    body = ndimage.uniform_filter(pool(light), (0, 3, 3), mode="wrap")
+    return blobs.find(body, threshold), body
+
+
+def travel(frames: Sequence[blobs.Blobs], world: Sequence[int], lag: int) -> float:
+    """Mean way of a unit of mass, in diameters of its blob; who is lost or walks at random gets nowhere."""
+    total, mass = 0.0, 1e-9
+    links = blobs.link(frames, world)
+    for start in range(0, len(frames) - lag, 2):
+        here = frames[start]
+        way, path = blobs.travel(links[start : start + lag])
+        net = np.hypot(way[:, 0], way[:, 1])
+        straight = net / (path + 1e-9)
+        total += float((net * straight**2 * here.compact * here.mass / np.sqrt(here.area)).sum())
+        mass += float(here.mass.sum())
+    return total / mass
 
 
 @dataclass(frozen=True)
@@ -97,10 +117,10 @@ class EdgeOfChaos:
 
     def utility(self, clip: Tensor) -> Tensor:
         """Closeness of the activity to the best one on a log scale, plus the structure of the changes: (B, 1)."""
-        return _each(self._judge, clip)
+        return each(self._judge, late(clip))
 
     def _judge(self, light: Light) -> float:
-        change = np.abs(np.diff(_pool(light[len(light) // 2 :], 2), axis=0))
+        change = np.abs(np.diff(pool(light), axis=0))
         level = np.minimum(change * 32, 15).astype(np.uint8)
         shuffled = np.random.default_rng(0).permutation(level.ravel())
         ratio = len(zlib.compress(level.tobytes(), 1)) / len(zlib.compress(shuffled.tobytes(), 1))
@@ -114,11 +134,11 @@ class Symmetry:
 
     def utility(self, clip: Tensor) -> Tensor:
         """The correlation of frames with their best image, in the second half of the clip: (B, 1)."""
-        return _each(self._judge, clip)
+        return each(self.judge, late(clip))
 
-    def _judge(self, light: Light) -> float:
-        frames = light[len(light) // 2 :: 4]
-        frames = frames - frames.mean((1, 2), keepdims=True)
+    def judge(self, light: Light) -> float:
+        """The same of brightness (T, H, W), of all frames given."""
+        frames = light[::4] - light[::4].mean((1, 2), keepdims=True)
         spectrum, power = fft.rfft2(frames), (frames**2).sum((1, 2)) + 1e-6
         turned = frames.transpose(0, 2, 1)
         images = frames[:, ::-1], frames[:, :, ::-1], turned, turned[:, ::-1]
@@ -139,17 +159,17 @@ class Pulsation:
 
     def utility(self, clip: Tensor) -> Tensor:
         """How strongly the whole oscillates in the last three quarters of the clip, on a log scale: (B, 1)."""
-        return _each(self._judge, clip)
+        return each(self._judge, clip[:, clip.shape[1] // 4 :])
 
     def _judge(self, light: Light) -> float:
-        late = light[len(light) // 4 :]
-        # Brightness, its square and the lit area belong to the whole: what merely moves leaves them alone.
-        whole = np.stack([late.mean((1, 2)), (late**2).mean((1, 2)), (late > self.lit).mean((1, 2))], 1)
-        return float(np.log(_rhythm(whole / (whole.mean(0) + 1e-6)) + 1e-3))
+        return float(np.log(rhythm(light, self.lit) + 1e-3))
 
 
-def _rhythm(series: NDArray[np.floating]) -> float:
-    """Strength of the oscillation that series (T, N) share: 0 if they drift, stand still, or change only once."""
+def rhythm(light: Light, lit: float = 0.15) -> float:
+    """How strongly the whole oscillates, relative to itself: 0 if it drifts, stands still, or changes only once."""
+    # Brightness, its square and the lit area belong to the whole: what merely moves leaves them alone.
+    whole = np.stack([light.mean((1, 2)), (light**2).mean((1, 2)), (light > lit).mean((1, 2))], 1)
+    series = whole / (whole.mean(0) + 1e-6)
     drift = ndimage.uniform_filter1d(series, 7, axis=0, mode="nearest")
     wave = series - drift
     power = (np.abs(np.fft.rfft(wave * np.hanning(len(wave))[:, None], axis=0)) ** 2).sum(1)

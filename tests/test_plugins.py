@@ -47,7 +47,7 @@ def test_the_catalogue_is_the_folder() -> None:
     assert {"lenia"} <= set(plugins.names("sims"))
     assert {"common"} <= set(plugins.names("rewardors"))
     assert {"filter", "gibbs"} <= set(plugins.names("generators"))
-    assert {"movers", "edge_of_chaos", "symmetry", "pulsation"} == set(plugins.names("oracles"))
+    assert {"movers", "symmetry", "niche", "intransitive"} <= set(plugins.names("oracles"))  # of several files
 
 
 @pytest.mark.parametrize("kind", ["sims", "rewardors", "generators", "oracles"])
