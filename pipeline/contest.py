@@ -6,7 +6,6 @@ Its answers are labels like all others, from which both models learn.
 """
 
 import json
-import math
 import secrets
 import uuid
 from collections.abc import Collection, Sequence
@@ -62,15 +61,16 @@ class State:
     def facts(self) -> dict[str, Any]:
         """How far it is, for the page and for programs; the worlds from the best to the worst, as far as is known."""
         standing, worlds = self.standing, self.contest.worlds
-        places = zip(standing.order.tolist(), standing.settled.tolist(), strict=True)
+        odds = np.exp(np.minimum(standing.evidence, evidence.PROOF)).round(2).tolist()
+        places = zip(standing.order.tolist(), odds, standing.settled.tolist(), strict=True)
         return {
             "id": self.contest.id,
             "goal": self.contest.goal,
             "established": standing.established,
-            "odds": round(math.exp(min(standing.evidence, evidence.PROOF)), 2),
+            "odds": min(odds),
             "answers": self.answers,
             "to_go": standing.to_go if standing.to_go < LONGEST else None,
-            "worlds": [{"rollout": worlds[row], "settled": settled} for row, settled in places],
+            "worlds": [{"rollout": worlds[row], "odds": each, "settled": done} for row, each, done in places],
         }
 
 

@@ -31,7 +31,10 @@ Rows: TypeAlias = NDArray[np.int64]
 MOST: dict[Goal, int] = {"order": 5, "best": 12}
 """Worlds in a contest: 5 have 120 orders."""
 
-LONGEST = 999
+USUAL, DOUBT = 0.8, 8
+"""How often two worlds are expected to be ordered the same way, worth so many answers: only estimates depend on it."""
+
+LONGEST = 500
 """Answers to go beyond which nobody counts."""
 
 
@@ -41,18 +44,24 @@ class Standing:
 
     Attributes:
         order: (N,) the worlds from the best to the worst, as far as is known.
-        settled: (N,) bool, by place: whether the world there is established to be there. Where the best is sought, the
-            others are settled when they are established not to be it.
-        evidence: Against the strongest rival of what leads, in nats; `evidence.PROOF` establishes it.
-        established: Whether nothing else is left.
+        evidence: (N,) by place, in nats: that the world there belongs there. Where the best is sought, that the first
+            is it, and that each of the others is not.
         to_go: About how many more answers it takes, `LONGEST` for that many or more.
     """
 
     order: Rows
-    settled: NDArray[np.bool_]
-    evidence: float
-    established: bool
+    evidence: Array
     to_go: int
+
+    @property
+    def settled(self) -> NDArray[np.bool_]:
+        """(N,) which places are established."""
+        return self.evidence >= evidence.PROOF
+
+    @property
+    def established(self) -> bool:
+        """Whether all are."""
+        return bool(self.settled.all())
 
 
 class Bets:
@@ -98,7 +107,7 @@ class Bets:
     @property
     def established(self) -> bool:
         """Whether one hypothesis is left."""
-        return self._evidence() >= evidence.PROOF
+        return bool(self._most[self._ranked()[1]] >= evidence.PROOF)
 
     def standing(self, decisive: float = 1.0) -> Standing:
         """How far it is now.
@@ -108,7 +117,7 @@ class Bets:
         """
         ranked = self._ranked()
         order = self._orders[ranked[0]] if self.goal == "order" else self._orders[ranked, 0]
-        return Standing(order, self._settled(order), self._evidence(), self.established, self._to_go(decisive))
+        return Standing(order, self._evidence(order), self._to_go(decisive))
 
     def ask(self, count: int, pending: Iterable[tuple[int, int]] = ()) -> list[tuple[int, int]]:
         """The next pairs: each as if those before it, and those that people hold, had gone as expected."""
@@ -133,14 +142,12 @@ class Bets:
         """Hypotheses, the least refuted first: of equal ones those that come first, which is what was believed."""
         return np.lexsort((np.arange(len(self._money)), np.round(self._money, 9), self._most >= evidence.PROOF))
 
-    def _evidence(self) -> float:
-        return float(self._most[self._ranked()[1]])
-
-    def _settled(self, order: Rows) -> NDArray[np.bool_]:
-        left = self._orders[self._most < evidence.PROOF]
-        if self.goal == "order":
-            return (left == order).all(0)
-        return np.array([(world in left[:, 0]) == (place == 0 and len(left) == 1) for place, world in enumerate(order)])
+    def _evidence(self, order: Rows) -> Array:
+        """(N,) by place, against whatever else might be true of it and is least refuted."""
+        if self.goal == "best":
+            rivals = self._most[[int(np.flatnonzero(self._orders[:, 0] == world)[0]) for world in order]]
+            return np.array([rivals[1:].min(), *rivals[1:]])
+        return np.where(self._orders == order, np.inf, self._most[:, None]).min(0)
 
     # -- what comes next ----------------------------------------------------------------------------------------------
 
@@ -158,7 +165,8 @@ class Bets:
         leading = self._orders[self._ranked()[0]].tolist()
         won, lost = sorted((one, other), key=leading.index)
         wins, losses = self._wins[won, lost], self._wins[lost, won]
-        self._gain(lost, won, evidence.growth(max(0.51, (wins + 2.4) / (wins + losses + 3))))
+        chance = (wins + USUAL * DOUBT) / (wins + losses + DOUBT)
+        self._gain(lost, won, evidence.growth(max(chance, 0.51)))
 
     def _to_go(self, decisive: float) -> int:
         ahead, steps = self._copy(), 0

@@ -63,7 +63,7 @@ def test_an_order_is_asked_for_until_it_is_established(profile: Profile) -> None
 def test_the_best_is_asked_for_until_it_is_established(profile: Profile) -> None:
     contest.start(profile, "best", WORLDS)
     decide(profile, WORLDS[::-1])
-    assert now(profile).facts()["worlds"][0] == {"rollout": WORLDS[5], "settled": True}
+    assert now(profile).facts()["worlds"][0] == {"rollout": WORLDS[5], "odds": 20.0, "settled": True}
 
 
 def test_only_answers_since_it_began_and_about_its_worlds_count(profile: Profile) -> None:

@@ -110,8 +110,8 @@ def test_names_do_not_matter() -> None:
     renamed = np.array([2, 0, 3, 1])
     one = Bets.after("order", np.zeros(4), answers).standing()
     other = Bets.after("order", np.zeros(4), [(int(renamed[a]), int(renamed[b])) for a, b in answers]).standing()
-    assert one.evidence == pytest.approx(other.evidence)
-    assert renamed[one.order].tolist() == other.order.tolist() or one.evidence < 0.5
+    assert sorted(one.evidence) == pytest.approx(sorted(other.evidence))
+    assert renamed[one.order].tolist() == other.order.tolist() or one.evidence.min() < 0.5
 
 
 @pytest.mark.parametrize(("goal", "count"), [("order", 1), ("order", 6), ("best", 13)])

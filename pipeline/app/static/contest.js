@@ -75,7 +75,7 @@
   }
 
   function card(profile, world) {
-    return make("figure.world", {}, thumbnail(profile, world), make("figcaption", {}, make("span.place"), make("span.settled")));
+    return make("figure.world", {}, thumbnail(profile, world), make("figcaption", {}, make("span.place"), make("span.settled"), make("progress", { max: 1, "aria-label": say("contest_evidence") })));
   }
 
   /* Only what is established is said plainly; what is open is a guess. */
@@ -85,6 +85,8 @@
     figure.querySelector(".place").textContent = out ? "" : number(at + 1);
     const word = world.settled ? (out ? "contest_out" : "contest_settled") : "contest_open";
     figure.querySelector(".settled").textContent = say(word);
+    figure.querySelector("progress").value = Math.log(world.odds) / Math.log(ODDS);
+    figure.querySelector("figcaption").title = say("contest_odds", { odds: Math.floor(world.odds) });
     figure.classList.toggle("first", goal === "best" && at === 0 && established);
   }
 
