@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,7 +40,7 @@ class Pair:
     Attributes:
         left: A rollout's id.
         right: Another's.
-        how: The rule that chose them.
+        how: The rule that chose them, see `select`; "ready" where there was nothing else to show.
         probability: With which it did.
         rewardor: Version of the Rewardor by which it was chosen, -1 before the first.
         generator: Newest version of the Generator then, -1 before the first.
@@ -78,6 +78,8 @@ class Agenda:
         self._profile = profile
         self._drawn: list[Pair] = []
         self._planned: list[str] = []
+        self._planned_for: tuple[object, ...] = (None,)
+        self._ahead = DRAWN
         self._asked: set[str] = set()
         self._start = len(profile.labels().id)
         self._seen: FilmTable | None = None
@@ -110,9 +112,9 @@ class Agenda:
             pairs = (
                 view.choose(count, held, ready=filmed & ~view.dull, drawn=idle)
                 # films are late, or all are with somebody: whatever there is, at best worlds that nobody looks at
-                or view.choose(1, held, among=filmed & ~view.among(busy))
+                or view.choose_any(held, filmed & ~view.among(busy))
                 or view.choose(count, held, ready=filmed, drawn=drawn)
-                or view.choose(1, held, among=filmed)
+                or view.choose_any(held, filmed)
             )
             shown = {pair.key for pair in pairs}
             self._drawn = [pair for pair in self._drawn if pair.key not in shown]
@@ -175,15 +177,22 @@ class Agenda:
         """
         with self._choosing:
             self.look()
-            view = _View(self._profile, self._hopeless)
+            seen = (self._profile.rollouts(), len(self._profile.label_events().id), _versions(self._profile))
             with self._lock:
                 drawn = [pair.key for pair in self._drawn]
-            missing = (DRAWN_LATER if view.judged else DRAWN) - len(drawn)
-            fresh = view.draw(missing, [*held, *drawn]) if missing > 0 else []
-            planned = view.plan(held) if view.judged else []
-            with self._lock:
-                self._drawn += fresh
-                self._planned = planned
+            news = seen[0] is not self._planned_for[0] or seen[1:] != self._planned_for[1:]
+            if news or len(drawn) < self._ahead:
+                self._renew(_View(self._profile, self._hopeless), [*held, *drawn], len(drawn))
+                self._planned_for = seen
+
+    def _renew(self, view: "_View", held: Keys, drawn: int) -> None:
+        """Draw random pairs and plan films, by what is known now."""
+        self._ahead = DRAWN_LATER if view.judged else DRAWN
+        fresh = view.draw(self._ahead - drawn, held)
+        planned = view.plan(held) if view.judged else []
+        with self._lock:
+            self._drawn += fresh
+            self._planned = planned
 
 
 class _View:
@@ -215,30 +224,30 @@ class _View:
         there[[self._row[world] for world in worlds if world in self._row]] = True
         return there
 
-    def choose(
-        self,
-        count: int,
-        held: Keys,
-        *,
-        among: NDArray[np.bool_] | None = None,
-        ready: NDArray[np.bool_] | None = None,
-        drawn: Keys | None = None,
-    ) -> list[Pair]:
-        """See `select.choose`; `among` narrows what is eligible."""
+    def choose(self, count: int, held: Keys, *, ready: NDArray[np.bool_], drawn: Keys) -> list[Pair]:
+        """See `select.choose`."""
+        pending, rows = self._rows(held), self._rows(drawn)
+        seed = secrets.randbits(63)
         return self._select(
             count,
-            eligible=self.eligible if among is None else self.eligible & among,
+            eligible=self.eligible,
             reward=self._reward,
-            pending=self._rows(held),
-            seed=secrets.randbits(63),
+            pending=pending,
+            seed=seed,
             ready=ready,
-            drawn=None if drawn is None else self._rows(drawn),
+            drawn=rows,
         )
 
-    def draw(self, count: int, held: Keys) -> list[Pair]:
-        """Random pairs."""
+    def choose_any(self, held: Keys, among: NDArray[np.bool_]) -> list[Pair]:
+        """One pair of these worlds, if there is one: at random, but of no sample that is even."""
+        pairs = self.draw(1, held, self.eligible & among)
+        return [replace(pair, how="ready") for pair in pairs]
+
+    def draw(self, count: int, held: Keys, eligible: NDArray[np.bool_] | None = None) -> list[Pair]:
+        """Random pairs, of all worlds that may be shown by default."""
+        worlds = self.eligible if eligible is None else eligible
         seed = secrets.randbits(63)
-        return self._select(count, eligible=self.eligible, reward=None, pending=self._rows(held), seed=seed)
+        return self._select(count, eligible=worlds, reward=None, pending=self._rows(held), seed=seed)
 
     def plan(self, held: Keys) -> list[str]:
         """Worlds that would be chosen if they had films, the most wanted first."""

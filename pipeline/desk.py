@@ -25,7 +25,7 @@ LEASE_S = 120.0
 """After this long without a sign of life, a pair that was handed out goes to somebody else."""
 HELD = 12
 """Pairs that one person may hold at a time."""
-PATIENCE_S = 2.0
+PATIENCE_S = 10.0
 """Seconds after an answer in which a person who has another pair to look at waits for a Rewardor that knows it."""
 
 
