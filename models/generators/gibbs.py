@@ -6,9 +6,10 @@ the policy itself proposed earlier, more and more of them where the worth is hig
 
 A world's worth is about the chance that it beats a living world of the prior, and nothing if it died. Being bounded, it
 cannot be had by a few outliers of the Rewardor, and it prefers what is good each time to what is splendid and mostly
-dies. Worth is noisy all the same: parameters live or die with the start. Taken at face value, the best of the archive
-are the luckiest, and die on the next seed. So worth is shrunk towards a regression on the parameters, in which worlds
-that died speak as loudly as those that live.
+dies. Worth is noisy all the same: many parameters live or die with the seed. Taken at face value, the best of the
+archive are the luckiest, and die on the next seed. Two things help. What is emitted is simulated again while exploring,
+so that what counts is what parameters earn on average; and averages of few worlds are shrunk towards a regression on
+the parameters, in which worlds that died speak as loudly as those that live.
 """
 
 from typing import ClassVar
@@ -17,16 +18,17 @@ import torch
 from torch import Tensor
 
 from models._generator import Archive, Generator
-from models.generators._archive import check, stream
+from models.generators._archive import Distinct, check, distinct, stream
 from models.generators._chains import climb, reflect
 from models.generators._policy import behavior_density, temper
 from models.generators._surrogate import Surrogate
 
-OWN = 0.2
-"""Share of a world's own worth in what is believed of its parameters; the rest is the regression's."""
+LUCK = 4.0
+"""How many worlds of the same parameters are believed as much as the regression: the variance between their seeds, over
+that of parameters around the regression."""
 
-ELITES, CHAINS = 0.45, 0.45
-"""Shares of mutated elites and of chains in what is explored; the rest is prior."""
+REPEATS, ELITES, CHAINS = 0.3, 0.3, 0.3
+"""Shares of what is emitted itself, of mutated elites, and of chains in what is explored; the rest is prior."""
 
 COOL = 4.0
 """How much colder than the policy the chains are: only what the regression is sure of is worth a look beyond."""
@@ -56,7 +58,7 @@ class Gibbs(Generator):
         kl: Divergence of what is emitted from all that was simulated, in nats: 2 is diverse, 5 is greedy.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5) -> None:
         super().__init__(dim, seed=seed)
@@ -71,11 +73,12 @@ class Gibbs(Generator):
             return prior
         if not explore:
             return reflect(self._parents(n, draw) + JITTER * torch.randn(n, self.dim, generator=draw))
-        kind = torch.rand(n, 1, generator=draw)
         chains = self._state["chains"]
         climbed = chains[torch.randint(len(chains), (n,), generator=draw)]
-        proposed = torch.where(kind < ELITES + CHAINS, climbed, prior)
-        return torch.where(kind < ELITES, self._mutants(n, draw), proposed)
+        again, mutants = self._parents(n, draw), self._mutants(n, draw)
+        shares = torch.tensor([REPEATS, ELITES, CHAINS, 1 - REPEATS - ELITES - CHAINS])
+        kind = torch.multinomial(shares, n, replacement=True, generator=draw)
+        return torch.stack([again, mutants, climbed, prior])[kind, torch.arange(n)]
 
     def _parents(self, n: int, draw: torch.Generator) -> Tensor:
         rows = torch.multinomial(self._state["weight"], n, replacement=True, generator=draw)
@@ -95,12 +98,12 @@ class Gibbs(Generator):
         if not alive.any():
             self._state = {}
             return {}
-        worth = _worth(archive)
+        worth, tried = _worth(archive), distinct(archive.unit, alive)
         surrogate = Surrogate(archive.unit, worth, seed=self.seed)
-        believed = (OWN * worth + (1 - OWN) * surrogate(archive.unit))[alive]
-        weight, tau = temper(believed, 1 / behavior_density(archive.embedding[alive], WIDTH), self.kl)
+        believed = _believe(worth, surrogate, tried)
+        weight, tau = temper(believed, 1 / behavior_density(archive.embedding[tried.shown], WIDTH), self.kl)
         kept = weight.argsort(descending=True)[:KEPT]
-        self._state = {"unit": archive.unit[alive][kept].contiguous(), "weight": weight[kept].contiguous()}
+        self._state = {"unit": tried.unit[kept].contiguous(), "weight": weight[kept].contiguous()}
         self._state["chains"] = climb(surrogate, self._parents(200, draw), tau / COOL, draw).contiguous()
         return {"tau": tau, "expected_worth": float((weight * believed).sum())}
 
@@ -111,6 +114,12 @@ class Gibbs(Generator):
     def load(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state`."""
         self._state = dict(state)
+
+
+def _believe(worth: Tensor, surrogate: Surrogate, tried: Distinct) -> Tensor:
+    """What parameters (G,) are believed to earn on average: from the worth (B,) of worlds, and the regression on it."""
+    own = tried.count / (tried.count + LUCK)
+    return own * tried.mean(worth) + (1 - own) * surrogate(tried.unit)
 
 
 def _worth(archive: Archive) -> Tensor:

@@ -8,12 +8,13 @@ from scipy.stats import binomtest
 
 from models import Archive, Generator
 from models.generators import flow
+from models.generators._archive import distinct
 from models.generators._chains import climb, reflect
 from models.generators._policy import behavior_density, temper
 from models.generators._surrogate import Surrogate
 from models.generators.filter import Filter
 from models.generators.flow import Flow
-from models.generators.gibbs import Gibbs
+from models.generators.gibbs import REPEATS, Gibbs
 
 D = 6
 GENERATORS = [Filter, Flow, Gibbs]
@@ -186,3 +187,34 @@ def test_the_surrogate_sees_through_luck() -> None:
     luck = 0.2 * torch.randn(400, generator=torch.Generator().manual_seed(2))
     predicted = Surrogate(unit, reward(unit) + luck, seed=0)(fresh)
     assert float(torch.corrcoef(torch.stack([predicted, reward(fresh)]))[0, 1]) > 0.9
+
+
+def test_worlds_of_the_same_parameters_are_taken_together() -> None:
+    unit = torch.tensor([[0.1, 0.2], [0.3, 0.4], [0.1, 0.2], [0.5, 0.6], [0.3, 0.4]])
+    tried = distinct(unit, torch.tensor([False, True, True, False, True]))
+    assert tried.unit.tolist() == unit[[0, 1]].tolist()
+    assert tried.count.tolist() == [2, 2]
+    assert tried.shown.tolist() == [2, 1]
+    assert tried.mean(torch.tensor([0.0, 3.0, 1.0, 9.0, 5.0])).tolist() == [0.5, 4.0]
+
+
+def test_exploring_simulates_again_what_would_be_emitted() -> None:
+    gibbs = told(Gibbs)
+    known = {tuple(row) for row in gibbs.state()["unit"].tolist()}
+    asked = [tuple(row) in known for row in gibbs.ask(1000, 0, explore=True).tolist()]
+    assert abs(sum(asked) / 1000 - REPEATS) < 0.05
+
+
+def test_gibbs_gives_up_a_gamble_that_it_has_tried_often_enough() -> None:
+    unit, worlds = prior(200), 12
+    gamble, steady = 0, 1
+    unit = torch.cat([unit, unit[[gamble]].repeat(worlds, 1), unit[[steady]].repeat(worlds, 1)])
+    score = torch.randn(len(unit), generator=torch.Generator().manual_seed(0)) * 0.3
+    score[gamble], score[steady] = 5.0, 2.0
+    score[200 : 200 + worlds], score[200 + worlds :] = -2.0, 2.0
+    embedding = torch.cat([unit, torch.zeros(len(unit), 4)], 1)
+    gibbs = Gibbs(D)
+    gibbs.tell(Archive(unit, torch.ones(len(unit), dtype=torch.bool), score, embedding))
+    emitted = gibbs.ask(500, 1)
+    near = [int(((emitted - unit[row]).abs().amax(1) < 0.05).sum()) for row in (gamble, steady)]
+    assert near[1] > 10 * near[0]
