@@ -162,10 +162,11 @@ class Desk:
         self._limits.spend(labeler, "vote")
         vote = self._as_vote(ticket, token, answer, response_ms, replays)
         duplicate = self._committer.commit(vote)
+        votes = self.votes
         with self._lock:
             self._leases.pop(token, None)
-            self._latest[labeler] = (time.monotonic(), self.votes)
-        return Receipt(saved=True, duplicate=duplicate, id=vote.id, votes=self.votes)
+            self._latest[labeler] = (time.monotonic(), votes)
+        return Receipt(saved=True, duplicate=duplicate, id=vote.id, votes=votes)
 
     def undo(self, labeler: str) -> Receipt:
         """Take back a person's latest answer that counts, and hand out its pair again.

@@ -117,3 +117,25 @@ def test_rules_ask_about_the_unsure_and_the_good(eligible: np.ndarray, reward: n
     best = [max(reward[c.left].mean(), reward[c.right].mean()) for c in drawn if c.how in ("best", "duel")]
     top = np.sort(reward.mean(1)[eligible])[-BEST]
     assert np.mean(np.array(best) >= top) > 0.9
+
+
+def test_rules_choose_among_what_is_ready_and_chance_among_all(eligible: np.ndarray, reward: np.ndarray) -> None:
+    ready = np.arange(WORLDS) < 70
+    drawn = [
+        choose(1, eligible=eligible, reward=reward, answered=ASKED, seed=seed, ready=ready)[0] for seed in range(80)
+    ]
+    rows = {how: np.array([(c.left, c.right) for c in drawn if (c.how == "random") == how]) for how in (True, False)}
+    assert len(rows[False]) > 40
+    assert ready[rows[False]].all()
+    assert not ready[rows[True]].all()
+    assert eligible[np.concatenate([rows[True], rows[False]])].all()
+
+
+def test_random_pairs_that_were_drawn_before_are_taken_in_their_order(eligible: np.ndarray, reward: np.ndarray) -> None:
+    ahead = pairs(choose(6, eligible=eligible, reward=None, seed=7))
+    taken = ahead[2]
+    told = [*ASKED, taken]
+    chosen = choose(50, eligible=eligible, reward=reward, answered=told, seed=8, ready=eligible, drawn=ahead)
+    assert pairs([c for c in chosen if c.how == "random"]) == [pair for pair in ahead if pair != taken]
+    assert all(0 < c.probability <= 1 for c in chosen)
+    assert choose(3, eligible=eligible, reward=None, seed=9, drawn=[]) == []
