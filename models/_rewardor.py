@@ -56,6 +56,23 @@ class Rewardor(ABC):
             reference: (B,) bool, the worlds on which normalisation is learned and members are centred.
         """
 
+    def refit(self, embedding: Tensor, labels: Labels, reference: Tensor) -> dict[str, float]:
+        """Learn from all labels with the settings that the last `fit` found, or `load` brought back; like `fit`.
+
+        This is what happens after each answer, and for each held-out part, while people wait; `fit` follows now and
+        then. The result may depend on the settings, never on the labels that were known before. By default it is `fit`.
+        """
+        return self.fit(embedding, labels, reference)
+
+    def sharpen(self, factor: float) -> float:
+        """Multiply all rewards by a factor, until the next `fit`, so that chances made from them come true.
+
+        Returns:
+            By how much they were multiplied: 1 by default, where nothing is.
+        """
+        del factor
+        return 1.0
+
     @abstractmethod
     def forward(self, embedding: Tensor) -> Tensor:
         """Rewards (B, M) of embeddings (B, F): member m is one function, the same in every call until the next fit."""

@@ -60,6 +60,23 @@ def log_likelihood(
     return torch.where(answer == SKIP, torch.zeros_like(told), told)
 
 
+def probability(left: Tensor, right: Tensor, *, margin: float = MARGIN, noise: float = 0.0) -> Tensor:
+    """The chance (P,) that the left world is called better, if one of the two is.
+
+    Answers given at random are left out by default, for rewards are fitted beside them: what is predicted is what
+    somebody says who looks.
+
+    Args:
+        left: (P, M) rewards, one per member; each member counts as much as it finds that one is better.
+        right: Like `left`.
+        margin: See `log_likelihood`.
+        noise: See `log_likelihood`.
+    """
+    difference = left - right
+    won, lost = (better(d, margin, noise).value.logsumexp(1) for d in (difference, -difference))
+    return torch.sigmoid(won - lost)
+
+
 def better(difference: Tensor, margin: Tensor | float, noise: Tensor | float) -> Curve:
     """The log-probability that a world is called better, as a `Curve` of how much better it is."""
     win, lose = torch.sigmoid(difference - margin), torch.sigmoid(margin - difference)
@@ -72,8 +89,9 @@ def better(difference: Tensor, margin: Tensor | float, noise: Tensor | float) ->
     return Curve(value, sincere * lose, sincere * (-win * lose + (1 - sincere) * lose**2))
 
 
-def tie(difference: Tensor, margin: float) -> Curve:
+def tie(difference: Tensor, margin: Tensor | float) -> Curve:
     """The log-probability of a tie, as a `Curve` of the difference."""
     win, lose = torch.sigmoid(difference - margin), torch.sigmoid(-difference - margin)
-    value = logsigmoid(difference - margin) + logsigmoid(-difference - margin) + math.log(math.expm1(2 * margin))
+    room = torch.expm1(2 * torch.as_tensor(margin, dtype=difference.dtype)).log()
+    value = logsigmoid(difference - margin) + logsigmoid(-difference - margin) + room
     return Curve(value, lose - win, -win * (1 - win) - lose * (1 - lose))

@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,15 +75,45 @@ def unanswered(profile: Profile, question: str, version: int) -> np.ndarray:
 
 
 def due_fit(profile: Profile) -> bool:
-    """Whether some labels are not known to the newest Rewardor, and their worlds were embedded by now."""
-    labels = profile.labels()
+    """Whether the newest Rewardor does not know exactly the labels whose worlds were embedded, or needs a search."""
     fitted = newest(profile, "rewardor")
     if fitted is None:
-        return _usable(profile, labels) > 0
+        return bool(len(_usable(profile, profile.labels()).id))
+    return not _knows_labels(profile, fitted) or _due_search(profile, fitted)
+
+
+def _knows_labels(profile: Profile, fitted: checkpoint.Manifest) -> bool:
+    """Whether a Rewardor knows the labels that count, and all of them that it could learn from."""
+    labels = profile.labels()
     if fitted.snapshot["digest"] != digest(labels, len(labels.id)):
-        return True
+        return False
     used = fitted.snapshot.get("used", len(labels.id))
-    return used < len(labels.id) and used < _usable(profile, labels)
+    return used == len(labels.id) or used >= len(_usable(profile, labels).id)
+
+
+def _due_search(profile: Profile, fitted: checkpoint.Manifest) -> bool:
+    """Whether a Rewardor's settings are not those that its labels call for."""
+    return fitted.snapshot.get("searched") != _to_search(profile, profile.labels())
+
+
+def _to_search(profile: Profile, labels: LabelTable) -> dict[str, Any]:
+    """What settings are searched on: labels and reference worlds.
+
+    The first labels, as many as the last of a row of milestones, each a quarter above the one before. So a search is
+    due whenever labels have grown by a quarter, and when one of these answers was undone; and settings are a function
+    of the labels, not of how far training happened to be.
+    """
+    usable = _usable(profile, labels)
+    first = milestone(len(usable.id))
+    return {"labels": first, "digest": digest(usable, first), "reference": len(_reference(profile))}
+
+
+def milestone(count: int) -> int:
+    """The last of 1, 2, 3, 4, 5, 7, 9, 12, … (each a quarter above the one before) that is at most `count`, or 0."""
+    last, stone = 0, 1
+    while stone <= count:
+        last, stone = stone, -(-stone * 5 // 4)
+    return last
 
 
 def waits_for_embeddings(profile: Profile) -> bool:
@@ -92,10 +123,22 @@ def waits_for_embeddings(profile: Profile) -> bool:
     return not set(judged).isdisjoint(unanswered(profile, profile.config.rewardor.name, version).tolist())
 
 
-def _usable(profile: Profile, labels: LabelTable) -> int:
-    """How many labels a Rewardor could learn from: those whose worlds it has seen."""
-    seen = set(profile.embeddings(profile.config.rewardor.name, _version(profile, "rewardor")).rollout.tolist())
-    return sum(left in seen and right in seen for left, right in zip(labels.left, labels.right, strict=True))
+def _usable(profile: Profile, labels: LabelTable) -> LabelTable:
+    """Those labels that a Rewardor could learn from: it has seen their worlds."""
+    seen = _seen(profile)
+    rows = [left in seen and right in seen for left, right in zip(labels.left, labels.right, strict=True)]
+    return labels.where(np.array(rows, bool))
+
+
+def _reference(profile: Profile) -> list[str]:
+    """The first living worlds of the prior, those that the Rewardor has seen."""
+    rollouts, seen = profile.rollouts(), _seen(profile)
+    prior = (rollouts.origin == "prior") & (rollouts.status == "alive")
+    return [world for world in rollouts.id[prior][:REFERENCE].tolist() if world in seen]
+
+
+def _seen(profile: Profile) -> set[str]:
+    return set(profile.embeddings(profile.config.rewardor.name, _version(profile, "rewardor")).rollout.tolist())
 
 
 def due_tell(profile: Profile) -> bool:
@@ -138,13 +181,31 @@ def ask(profile: Profile, block: Block, dim: int) -> tuple[np.ndarray, np.ndarra
 
 
 def fit(profile: Profile) -> int:
-    """Fit a Rewardor to all labels and commit it; returns its version."""
+    """Bring the Rewardor up to date, by the quicker of two ways, and commit it; returns its version.
+
+    People wait to see what their answer did. So labels that are new are learned with the settings that are there, and
+    the search for better ones is a version of its own, made when nothing else is due.
+    """
+    last = newest(profile, "rewardor")
+    if last is None or "searched" not in last.snapshot or _knows_labels(profile, last):
+        return _fit(profile, None)
+    return _fit(profile, last)
+
+
+def _fit(profile: Profile, last: checkpoint.Manifest | None) -> int:
+    """Fit to all labels with the settings of a version, or with new ones."""
     labels = profile.labels()
-    rewardor = new_rewardor(profile)
-    embedding, rows, reference = training_set(profile, rewardor, labels)
-    metrics = fitting.fit_rewardor(rewardor, embedding, rows, reference)
-    snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id)), "used": len(rows.answer)}
-    made = {"metrics": metrics, "snapshot": snapshot, "model": model(profile, "rewardor")}
+    searched = last.snapshot["searched"] if last else _to_search(profile, labels)  # what comes later is due again
+    rewardor = load_rewardor(profile, last.number) if last else new_rewardor(profile)
+    embedding, known, reference = training_set(profile, rewardor, labels)
+    metrics = last.metrics if last else {}
+    if last is None:
+        chosen_by = fitting.first(known, searched["labels"])
+        metrics = fitting.fit_rewardor(rewardor, embedding, chosen_by, reference)
+    if last or searched["labels"] < len(known.answer):
+        metrics = fitting.refit_rewardor(rewardor, embedding, known, reference, metrics)
+    snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id)), "used": len(known.answer)}
+    made = {"metrics": metrics, "snapshot": snapshot | {"searched": searched}, "model": model(profile, "rewardor")}
     return checkpoint.commit(profile, "rewardor", rewardor.state(), made)
 
 

@@ -1,6 +1,7 @@
 """The loop without Ray: what is due, read from files, and what doing it changes."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +97,98 @@ def test_an_undone_label_is_unlearned(profile: Profile) -> None:
     train.step(profile, "rewardor")
     profile.undo("v3", "me")
     assert loop.due_fit(profile)
-    train.step(profile, "rewardor")
+    train.train(profile, "rewardor", once=True)
     assert checkpoint.newest(profile, "rewardor").snapshot["labels"] == 7
+    assert not loop.due_fit(profile)
+
+
+def test_milestones_grow_by_a_quarter() -> None:
+    stones = sorted({loop.milestone(count) for count in range(1, 1000)})
+    assert loop.milestone(0) == 0
+    assert all(loop.milestone(stone) == stone == loop.milestone(stone + 1) or stone < 5 for stone in stones)
+    assert all(a < b and (b / a <= 1.25 or b - a * 1.25 < 1) for a, b in pairwise(stones))
+    assert all(b / a >= 1.25 for a, b in pairwise(stones))
+
+
+def versions(profile: Profile) -> list[checkpoint.Manifest]:
+    return checkpoint.manifests(profile, "rewardor")
+
+
+def test_new_labels_are_learned_first_and_settings_searched_after(profile: Profile) -> None:
+    turn(driver(profile))
+    label(profile, 12)
+    train.train(profile, "rewardor", once=True)
+    assert [each.snapshot["labels"] for each in versions(profile)] == [12]
+    label(profile, 2, start=12)
+    train.train(profile, "rewardor", once=True)
+    assert [each.snapshot["labels"] for each in versions(profile)] == [12, 14], "14 are less than a quarter more"
+    label(profile, 2, start=14)
+    assert train.step(profile, "rewardor") == 3
+    quick = versions(profile)[-1]
+    assert quick.snapshot["labels"] == 16
+    assert quick.metrics["held_out_labels"] == 12, "the last known figures stay"
+    assert quick.metrics["labels"] == 16
+    assert loop.due_fit(profile)
+    assert train.step(profile, "rewardor") == 4
+    assert versions(profile)[-1].snapshot["labels"] == 16
+    assert versions(profile)[-1].metrics["held_out_labels"] == 15, "the last milestone"
+    assert not loop.due_fit(profile)
+    assert changed_settings(profile) == [False, False, True]
+
+
+def changed_settings(profile: Profile) -> list[bool]:
+    """Of each version of the Rewardor but the first, whether its settings are others than those before."""
+    return [a.metrics["margin"] != b.metrics["margin"] for a, b in pairwise(versions(profile))]
+
+
+def test_what_is_learned_depends_on_the_labels_and_not_on_when_they_were_learned(
+    profile: Profile, tmp_path: Path
+) -> None:
+    late = Profile.create(tmp_path, "late", SMALL)
+    turn(driver(profile))
+    turn(driver(late))
+    for count in range(0, 18, 3):
+        label(profile, 3, start=count)
+        train.train(profile, "rewardor", once=True)
+    label(late, 18)
+    train.train(late, "rewardor", once=True)
+    assert len(versions(profile)) > len(versions(late)) == 1
+    worlds = torch.from_numpy(profile.embeddings("common", loop.new_rewardor(profile).version).values)
+    mine, theirs = (loop.load_rewardor(each).forward(worlds) for each in (profile, late))
+    torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=0)
+
+
+def test_a_crash_between_the_labels_and_the_search_costs_nothing(profile: Profile, monkeypatch) -> None:
+    turn(driver(profile))
+    label(profile, 12)
+    train.train(profile, "rewardor", once=True)
+    label(profile, 6, start=12)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.fitting, "fit_rewardor", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            train.train(profile, "rewardor", once=True)
+    again = Profile.open(profile.root, profile.name)
+    assert checkpoint.newest(again, "rewardor").snapshot["labels"] == 18, "people saw what they taught"
+    assert loop.due_fit(again)
+    label(again, 1, start=18)
+    train.train(again, "rewardor", once=True)
+    assert [each.snapshot["labels"] for each in versions(again)] == [12, 18, 19, 19]
+    assert not loop.due_fit(again)
+
+
+def test_weights_from_before_settings_were_kept_are_searched_at_once(profile: Profile) -> None:
+    turn(driver(profile))
+    label(profile, 12)
+    train.step(profile, "rewardor")
+    made = versions(profile)[-1]
+    old = {"margin", "lapse", "side_bias", "reliability", "sharpness"}
+    kept = {name: value for name, value in checkpoint.weights(profile, "rewardor", 1).items() if name not in old}
+    snapshot = {name: value for name, value in made.snapshot.items() if name != "searched"}
+    checkpoint.commit(profile, "rewardor", kept, {"snapshot": snapshot, "model": made.more["model"]})
+    assert loop.load_rewardor(profile).forward(torch.zeros(1, 185)).isfinite().all(), "the page goes on"
+    label(profile, 1, start=12)
+    assert loop.due_fit(profile)
+    train.step(profile, "rewardor")
     assert not loop.due_fit(profile)
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from models import Labels
-from models.preference import LEFT, MARGIN, NEITHER, NOISE, RIGHT, SKIP, Curve, better, tie
+from models.preference import LEFT, NEITHER, RIGHT, SKIP, Curve, better, tie
+from models.rewardors._labelers import Manner
 
 
 @dataclass(frozen=True)
@@ -15,26 +16,29 @@ class Told:
 
     Attributes:
         sign: (m,) float64; 1 or -1: better than the margin upwards or downwards, 0: a tie.
-        margin: (m,).
+        margin: (m,), above 0 for ties.
         noise: (m,) share of answers given at random.
+        scale: (m,) what whoever answered multiplies the number by.
+        shift: (m,) what they add to it.
     """
 
     sign: Tensor
     margin: Tensor
     noise: Tensor
+    scale: Tensor
+    shift: Tensor
 
     def curve(self, f: Tensor) -> Curve:
         """Log-likelihoods (m,) of the numbers f, and their derivatives."""
-        one, both = better(self.sign * f, self.margin, self.noise), tie(f, MARGIN)
+        seen = self.scale * f + self.shift
+        # the margin of what is no tie is out of the formula's range, and one NaN would spoil all gradients
+        one, both = better(self.sign * seen, self.margin, self.noise), tie(seen, self.margin.clamp_min(1e-3))
         tied = self.sign == 0
         return Curve(
-            torch.where(tied, both.value, one.value),
-            torch.where(tied, both.slope, self.sign * one.slope),
-            torch.where(tied, both.bend, one.bend),
+            torch.where(tied, both.value + torch.log1p(-self.noise), one.value),
+            torch.where(tied, both.slope, self.sign * one.slope) * self.scale,
+            torch.where(tied, both.bend, one.bend) * self.scale**2,
         )
-
-    def __getitem__(self, rows: Tensor) -> "Told":
-        return Told(self.sign[rows], self.margin[rows], self.noise[rows])
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,20 @@ class Questions:
     Attributes:
         first: (m,) rows of the embedding.
         second: (m,) rows, or -1 for the middle of the reference.
-        told: The answers.
+        sign: (m,) as in `Told`.
+        labeler: (m,) who answered.
+        side: (m,) float64; 1 where the first was shown left, -1 where it was shown right, 0 without a second.
     """
 
     first: Tensor
     second: Tensor
-    told: Told
+    sign: Tensor
+    labeler: Tensor
+    side: Tensor
 
     def __getitem__(self, rows: Tensor) -> "Questions":
-        return Questions(self.first[rows], self.second[rows], self.told[rows])
+        columns = (self.first, self.second, self.sign, self.labeler, self.side)
+        return Questions(*[column[rows] for column in columns])
 
     @property
     def worlds(self) -> Tensor:
@@ -60,9 +69,27 @@ class Questions:
         rows = torch.cat([self.first, self.second]).unique()
         return rows[rows >= 0]
 
+    def told(self, manner: Manner, median: float = 0.0) -> Told:
+        """What was answered, by people of that manner.
+
+        Args:
+            manner: Of all labelers.
+            median: What *neither* is below, beyond the middle. Who answers the opposite of the others says nothing by
+                it, and nobody says it at random.
+        """
+        whole = self.second >= 0
+        scale = manner.reliability[self.labeler]
+        return Told(
+            self.sign,
+            torch.where(whole, manner.margin, -median),
+            torch.where(whole, manner.lapse[self.labeler], 0.0),
+            torch.where(whole, scale, scale.clamp_min(0)),
+            self.side * manner.side_bias[self.labeler],
+        )
+
 
 def understand(labels: Labels, usable: Tensor) -> Questions:
-    """The questions that labels answer, the same in whatever order and on whatever side worlds were shown.
+    """The questions that labels answer, the same in whatever order they came.
 
     *Neither* is a tie and, for each of the two worlds, a statement that it is below the middle. Skipped pairs say
     nothing, nor does a world beside itself or one without features.
@@ -71,24 +98,30 @@ def understand(labels: Labels, usable: Tensor) -> Questions:
         labels: P labels.
         usable: (B,) bool, the rows of the embedding with finite features.
     """
-    left, right, answer = _sort(labels, usable)
+    left, right, answer, labeler, side = _sort(labels, usable)
     neither = answer == NEITHER
     below = torch.cat([left[neither], right[neither]])
     sign = (answer == LEFT).double() - (answer == RIGHT).double()
-    sure = torch.zeros(len(below), dtype=torch.float64)
-    told = Told(
-        torch.cat([sign, sure - 1]),
-        torch.cat([torch.full_like(sign, MARGIN), sure]),
-        torch.cat([torch.full_like(sign, NOISE), sure]),
+    return Questions(
+        torch.cat([left, below]),
+        torch.cat([right, torch.full_like(below, -1)]),
+        torch.cat([sign, -torch.ones_like(below, dtype=sign.dtype)]),
+        torch.cat([labeler, labeler[neither].repeat(2)]),
+        torch.cat([side, torch.zeros_like(below, dtype=side.dtype)]),
     )
-    return Questions(torch.cat([left, below]), torch.cat([right, torch.full_like(below, -1)]), told)
 
 
-def _sort(labels: Labels, usable: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _sort(labels: Labels, usable: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What counts, the world of the smaller row first; left or right then say which of the two is better."""
     keep = (labels.answer != SKIP) & (labels.left != labels.right) & usable[labels.left] & usable[labels.right]
-    left, right, answer = labels.left[keep], labels.right[keep], labels.answer[keep]
-    turned = torch.tensor([RIGHT, LEFT])[answer.clamp_max(RIGHT)]
-    answer = torch.where((left > right) & (answer <= RIGHT), turned, answer)
+    left, right, answer, labeler = (
+        column[keep] for column in (labels.left, labels.right, labels.answer, labels.labeler)
+    )
+    turned = left > right
+    flipped = torch.tensor([RIGHT, LEFT], device=answer.device)[answer.clamp_max(RIGHT)]
+    answer = torch.where(turned & (answer <= RIGHT), flipped, answer)
     left, right = torch.minimum(left, right), torch.maximum(left, right)
-    order = torch.argsort((left * len(usable) + right) * 8 + answer)
-    return left[order], right[order], answer[order]
+    order = torch.argsort(labeler * 2 + turned, stable=True)
+    order = order[torch.argsort(((left * len(usable) + right) * 8 + answer)[order], stable=True)]
+    side = 1 - 2 * turned.double()
+    return left[order], right[order], answer[order], labeler[order], side[order]

@@ -1,13 +1,15 @@
 """The Laplace approximation of a Gaussian process that is seen through answers [1].
 
-The function is never observed: each of m answers depends on one difference of its values. So all happens on the (m, m)
-kernel of these differences, small whatever the number of worlds.
+The function is never observed: each of m answers depends on one difference of its values. So all happens either on the
+(m, m) kernel of these differences, or on the A weights of a finite basis, whichever is at hand.
 
 [1] C. Rasmussen and C. Williams, Gaussian Processes for Machine Learning, 2006, sections 3.4 and 5.5.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -33,102 +35,185 @@ SHARE = 1.5
 BOUNDS = -9.0, 5.0
 """Of log-amplitudes: a line search must not try a kernel that drowns in its own rounding errors."""
 
-EVALUATIONS = 40
+FAR = 8.0
+"""The same for other numbers, in deviations of their prior."""
+
+EVALUATIONS = 60
+
+
+class Space(Protocol):
+    """Coordinates x of a Gaussian process, and the m numbers f that answers depend on."""
+
+    @property
+    def size(self) -> int:
+        """How many coordinates."""
+
+    def numbers(self, x: Tensor) -> Tensor:
+        """F (m,)."""
+
+    def penalty(self, x: Tensor, f: Tensor) -> Tensor:
+        """Minus the logarithm of the prior, up to a constant."""
+
+    def uphill(self, x: Tensor, curve: Curve) -> Tensor:
+        """What is zero at the mode, and only there."""
+
+    def newton(self, f: Tensor, curve: Curve) -> tuple[Tensor, Tensor]:
+        """Where Newton's step leads to, and the lower Cholesky factor of the curvature there."""
+
+
+@dataclass(frozen=True)
+class Dual:
+    """Coordinates with f = kernel @ x, for a kernel (m, m) that may be singular."""
+
+    kernel: Tensor
+
+    @property
+    def size(self) -> int:
+        """M."""
+        return len(self.kernel)
+
+    def numbers(self, x: Tensor) -> Tensor:
+        return self.kernel @ x
+
+    def penalty(self, x: Tensor, f: Tensor) -> Tensor:
+        return x @ f / 2
+
+    def uphill(self, x: Tensor, curve: Curve) -> Tensor:
+        return curve.slope - x
+
+    def newton(self, f: Tensor, curve: Curve) -> tuple[Tensor, Tensor]:
+        root = _weight(curve).sqrt()
+        factor = torch.linalg.cholesky(_add_one(root[:, None] * self.kernel * root))
+        full = root**2 * f + curve.slope
+        return full - root * _solve(factor, root * (self.kernel @ full)), factor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Coordinates with f = basis @ x, for a basis (m, A) whose weights are independent and of variance 1 a priori."""
+
+    basis: Tensor
+
+    @property
+    def size(self) -> int:
+        """A."""
+        return self.basis.shape[1]
+
+    def numbers(self, x: Tensor) -> Tensor:
+        return self.basis @ x
+
+    def penalty(self, x: Tensor, f: Tensor) -> Tensor:
+        del f
+        return x @ x / 2
+
+    def uphill(self, x: Tensor, curve: Curve) -> Tensor:
+        return self.basis.T @ curve.slope - x
+
+    def newton(self, f: Tensor, curve: Curve) -> tuple[Tensor, Tensor]:
+        weight = _weight(curve)
+        factor = torch.linalg.cholesky(_add_one(self.basis.T @ (weight[:, None] * self.basis)))
+        return _solve(factor, self.basis.T @ (weight * f + curve.slope)), factor
 
 
 @dataclass(frozen=True)
 class Mode:
-    """The most probable differences given the answers, and the curvature there.
+    """The most probable function given the answers, and the curvature there.
 
     Attributes:
-        f: (m,).
-        dual: (m,), such that f = kernel @ dual.
-        root: (m,), square roots of the curvature W of the likelihood.
-        factor: (m, m), lower Cholesky factor of 1 + W^1/2 K W^1/2.
+        x: Its coordinates.
+        f: (m,) the differences that were asked about.
+        factor: Lower Cholesky factor of the curvature: of 1 + W^1/2 K W^1/2 or of 1 + B^T W B, where W is that of the
+            likelihood, K the kernel and B the basis. Both have the same determinant.
         evidence: Log-probability of all answers, in Laplace's approximation.
     """
 
+    x: Tensor
     f: Tensor
-    dual: Tensor
-    root: Tensor
     factor: Tensor
     evidence: float
 
-    def explain(self, x: Tensor) -> Tensor:
-        """(K + 1/W)^-1 x, for x (m, n)."""
-        return self.root[:, None] * torch.cholesky_solve(self.root[:, None] * x, self.factor)
 
-
-def find_mode(kernel: Tensor, told: Told, start: Tensor | None = None, tolerance: float = TOLERANCE) -> Mode:
-    """The mode, by damped Newton steps from `start`, a `dual` (default: zeros).
+def find_mode(space: Space, told: Told, start: Tensor, tolerance: float = TOLERANCE) -> Mode:
+    """The mode, by damped Newton steps from `start`.
 
     That some answers are random makes the likelihood convex far out, where Newton would run away: negative curvature
     counts as none, and a step is halved until the posterior rises.
     """
-    dual = kernel.new_zeros(len(kernel)) if start is None else start
-    f, curve, height = _climb(kernel, told, dual)
+    x = start
+    f, curve, height = _climb(space, told, x)
     for _ in range(STEPS):
-        if not len(dual) or float((curve.slope - dual).abs().max()) < tolerance:
+        if not len(x) or float(space.uphill(x, curve).abs().max()) < tolerance:
             break
-        root, factor = _curvature(kernel, curve)
-        full = root**2 * f + curve.slope
-        step = full - root * _solve(factor, root * (kernel @ full)) - dual
-        before = height
+        step, before = space.newton(f, curve)[0] - x, height
         for halved in range(20):
-            trial = dual + step / 2**halved
-            f, curve, height = _climb(kernel, told, trial)
+            trial = x + step / 2**halved
+            f, curve, height = _climb(space, told, trial)
             if height >= before - 1e-12 * abs(before):
                 break
-        dual = trial
-    root, factor = _curvature(kernel, curve)
-    return Mode(f, dual, root, factor, height - float(factor.diagonal().log().sum()))
+        x = trial
+    factor = space.newton(f, curve)[1]
+    return Mode(x, f, factor, height - float(factor.diagonal().log().sum()))
 
 
-def _climb(kernel: Tensor, told: Told, dual: Tensor) -> tuple[Tensor, Curve, float]:
-    f = kernel @ dual
+def _climb(space: Space, told: Told, x: Tensor) -> tuple[Tensor, Curve, float]:
+    f = space.numbers(x)
     curve = told.curve(f)
-    return f, curve, float(curve.value.sum() - dual @ f / 2)
+    return f, curve, float(curve.value.sum() - space.penalty(x, f))
 
 
-def _curvature(kernel: Tensor, curve: Curve) -> tuple[Tensor, Tensor]:
-    root = (-curve.bend).clamp_min(0).sqrt()
-    return root, torch.linalg.cholesky(_add_one(root[:, None] * kernel * root))
+def _weight(curve: Curve) -> Tensor:
+    return (-curve.bend).clamp_min(0)
 
 
 def _add_one(matrix: Tensor) -> Tensor:
-    return matrix + torch.eye(len(matrix), dtype=matrix.dtype)
+    return matrix + torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
 
 
 def _solve(factor: Tensor, x: Tensor) -> Tensor:
     return torch.cholesky_solve(x[:, None], factor)[:, 0]
 
 
-def learn_amplitudes(kernels: Tensor, told: Told) -> Tensor:
-    """Amplitudes (J,) of a sum of kernels (J, m, m), scaled alike, that maximise evidence times prior."""
-    equal = TOTAL[0] - math.log(len(kernels))
+def learn(
+    kernels: Tensor, told: Callable[[Tensor], Told], surprise: Callable[[Tensor], Tensor], code: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What maximises evidence times prior: the amplitudes of a sum of kernels, and how answers depend on it.
+
+    Args:
+        kernels: (J, m, m), scaled alike.
+        told: What was answered, given the code (n,) of how people answer.
+        surprise: Minus the logarithm of a code's prior.
+        code: (n,) to start from.
+
+    Returns:
+        Amplitudes (J,) and the code.
+    """
+    J, equal = len(kernels), TOTAL[0] - math.log(len(kernels))
     start = [kernels.new_zeros(kernels.shape[1])]
 
-    def loss(logs: np.ndarray) -> tuple[float, np.ndarray]:
-        x = torch.tensor(logs, requires_grad=True)
-        unlikely = ((x.logsumexp(0) - TOTAL[0]) / TOTAL[1]) ** 2 + (((x - equal) / SHARE) ** 2).sum()
-        evidence, start[0] = _evidence(torch.tensordot(x.exp(), kernels, 1), told, start[0])
-        value = unlikely / 2 - evidence
+    def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
+        x = torch.from_numpy(point).to(kernels).requires_grad_()
+        logs, manner = equal + SHARE * x[:J], x[J:]
+        unlikely = ((logs.logsumexp(0) - TOTAL[0]) / TOTAL[1]) ** 2 / 2 + x[:J].square().sum() / 2 + surprise(manner)
+        evidence, start[0] = _evidence(torch.tensordot(logs.exp(), kernels, 1), told(manner), start[0])
+        value = unlikely - evidence
         (slope,) = torch.autograd.grad(value, x)
-        return float(value.detach()), slope.numpy()
+        return float(value.detach()), slope.cpu().numpy()
 
-    at = np.full(len(kernels), equal)
+    at = torch.cat([kernels.new_zeros(J), code.to(kernels)]).cpu().numpy()
+    bounds = [((BOUNDS[0] - equal) / SHARE, (BOUNDS[1] - equal) / SHARE)] * J + [(-FAR, FAR)] * len(code)
     options = {"maxfun": EVALUATIONS, "ftol": 1e-9, "gtol": 0.05}  # nats: less is nothing
-    found = minimize(loss, at, jac=True, method="L-BFGS-B", bounds=[BOUNDS] * len(at), options=options)
-    return torch.from_numpy(found.x).exp()
+    found = torch.from_numpy(minimize(loss, at, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x)
+    return (equal + SHARE * found[:J]).exp().to(kernels), found[J:].to(kernels)
 
 
 def _evidence(kernel: Tensor, told: Told, start: Tensor) -> tuple[Tensor, Tensor]:
-    """The evidence, differentiable in the kernel, and the dual of the mode.
+    """The evidence, differentiable in the kernel and in how answers depend on it, and the dual of the mode.
 
     The mode is found without gradients. One more Newton step from there hardly moves it, but makes its first derivative
     right, for the derivative of a Newton step in its own starting point vanishes at the mode.
     """
-    mode = find_mode(kernel.detach(), told, start, ROUGH)
+    with torch.no_grad():
+        mode = find_mode(Dual(kernel), told, start, ROUGH)
     curve = told.curve(mode.f)
     weight = -curve.bend
     dual = torch.linalg.solve(_add_one(weight[:, None] * kernel), weight * mode.f + curve.slope)
@@ -136,4 +221,4 @@ def _evidence(kernel: Tensor, told: Told, start: Tensor) -> tuple[Tensor, Tensor
     curve = told.curve(f)
     root = (-curve.bend).clamp_min(1e-12).sqrt()
     factor = torch.linalg.cholesky(_add_one(root[:, None] * kernel * root))
-    return curve.value.sum() - dual @ f / 2 - factor.diagonal().log().sum(), mode.dual
+    return curve.value.sum() - dual @ f / 2 - factor.diagonal().log().sum(), mode.x

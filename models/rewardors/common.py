@@ -1,6 +1,8 @@
 """The Rewardor for any simulation: fixed features of a clip and a Gaussian process that learns from few labels."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,12 +10,16 @@ from torch import Tensor
 from models import Labels, Rewardor
 from models.rewardors._answers import Questions, understand
 from models.rewardors._features import FAMILIES, F, describe
-from models.rewardors._gaussian_process import TOTAL, learn_amplitudes
+from models.rewardors._gaussian_process import TOTAL, learn
 from models.rewardors._kernels import Kernels
+from models.rewardors._labelers import MANNER, Manner, size, surprise
 from models.rewardors._posterior import draw_members
 
 TUNED_ON = 400
 """Answers from which amplitudes are learned: more take long and change little."""
+
+
+ONE = torch.ones((), dtype=torch.float64)
 
 
 class Common(Rewardor):
@@ -44,17 +50,32 @@ class Common(Rewardor):
         return torch.stack(rows).to(clip.device) if rows else torch.zeros(0, F, device=clip.device)
 
     def fit(self, embedding: Tensor, labels: Labels, reference: Tensor) -> dict[str, float]:
-        """Learn from all labels, from scratch; how much each family of features matters is learned too.
+        """Learn from all labels, from scratch, also how much each family of features matters and how people answer.
 
         Returns:
             `spread`, the standard deviation over reference worlds of the mean reward; `doubt`, the mean over them of
-            the standard deviation over members; `weight_*`, how much each family of features explains.
+            the standard deviation over members; `weight_*`, how much each family of features explains; `margin`, how
+            much better a world must look to be called better; with several labelers, for each `reliability_N`,
+            `side_bias_N` and `lapses_N`, see `models.rewardors._labelers`.
         """
-        return self._fit(embedding, labels, reference, None)
+        usable, rows = _split(embedding, reference)
+        kernels = Kernels.learn(embedding[rows].double(), SLICES)
+        z, questions = kernels.normalize(embedding), understand(labels, usable)
+        amplitude, manner = _learn(kernels, z, questions, z[rows].mean(0))
+        return self._draw(kernels, amplitude, manner, z, questions, rows, ONE.to(z))
 
     def refit(self, embedding: Tensor, labels: Labels, reference: Tensor) -> dict[str, float]:
-        """Like `fit`, but with the weights of families that the last fit found: cheaper, for cross-validation."""
-        return self._fit(embedding, labels, reference, self._fitted()["amplitude"])
+        """Like `fit`, with everything but the answers as the last `fit` found it, and from the last solution.
+
+        So it is much faster, and the same to 1e-5 from whichever solution it starts.
+
+        Raises:
+            RuntimeError: Neither `fit` nor `load` was called.
+        """
+        s, (usable, rows) = self._fitted(), _split(embedding, reference)
+        kernels, manner = self._kernels(), Manner(*[s[name] for name in MANNER])
+        z, questions = kernels.normalize(embedding), understand(labels, usable)
+        return self._draw(kernels, s["amplitude"], manner, z, questions, rows, s["sharpness"], self._mean)
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Rewards (B, M) in logits; NaN for embeddings that are.
@@ -62,41 +83,59 @@ class Common(Rewardor):
         Raises:
             RuntimeError: Neither `fit` nor `load` was called.
         """
-        s = self._fitted()
-        kernels = Kernels(s["shift"], s["scale"], s["distance"], s["unit"], SLICES)
+        s, kernels = self._fitted(), self._kernels()
         z = kernels.normalize(embedding)
-        return (kernels.mix(z, s["anchor"], s["amplitude"]) @ s["weight"] - s["offset"]).float()
+        return ((kernels.mix(z, s["anchor"], s["amplitude"]) @ s["weight"] - s["offset"]) * s["sharpness"]).float()
 
     def state(self) -> dict[str, Tensor]:
-        """Normalisation, amplitudes, and the anchors with the weights of each member."""
+        """Normalisation, amplitudes, how people answer, and the anchors with the weights of each member."""
         return {name: value.clone() for name, value in self._state.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state`."""
-        self._state = {name: value.clone() for name, value in state.items()}
+        self._state = {"sharpness": ONE} | {name: value.clone() for name, value in state.items()}
+
+    def sharpen(self, factor: float) -> float:
+        """Multiply all rewards by a factor, until the next `fit`; returns it."""
+        self._state = self._fitted() | {"sharpness": factor * ONE}
+        return factor
 
     def _fitted(self) -> dict[str, Tensor]:
         if not self._state:
             raise RuntimeError("call fit or load first: a Rewardor that has seen no worlds has no scale")
         return self._state
 
-    def _fit(self, embedding: Tensor, labels: Labels, reference: Tensor, amplitude: Tensor | None) -> dict[str, float]:
-        usable = embedding.isfinite().all(1)
-        chosen = reference & usable if int((reference & usable).sum()) > 1 else usable
-        if not chosen.any():
-            raise ValueError("no world has finite features: there is nothing to learn from")
-        questions, rows = understand(labels, usable), torch.nonzero(chosen)[:, 0]
-        kernels = Kernels.learn(embedding[rows].double(), SLICES)
-        z = kernels.normalize(embedding)
-        if amplitude is None:
-            amplitude = _learn(kernels, z, questions, z[rows].mean(0))
-        drawn = draw_members(lambda a, b: kernels.mix(a, b, amplitude), z, questions, rows, self.members)
-        self._state = {**kernels.state(), "amplitude": amplitude, **drawn}
-        reward = self.forward(embedding[rows])
+    def _kernels(self) -> Kernels:
+        s = self._fitted()
+        return Kernels(s["shift"], s["scale"], s["distance"], s["unit"], SLICES)
+
+    def _mean(self, z: Tensor) -> Tensor:
+        """The mean (n,) over members at normalised features, up to a constant and before it is sharpened."""
+        s = self._fitted()
+        return self._kernels().mix(z, s["anchor"], s["amplitude"]) @ s["weight"].mean(1)
+
+    def _draw(
+        self,
+        kernels: Kernels,
+        amplitude: Tensor,
+        manner: Manner,
+        z: Tensor,
+        questions: Questions,
+        rows: Tensor,
+        sharpness: Tensor,
+        last: Callable[[Tensor], Tensor] | None = None,
+    ) -> dict[str, float]:
+        manner = manner.extend(1 + int(questions.labeler.max()) if len(questions.labeler) else 1)
+        kernel = partial(kernels.mix, amplitude=amplitude)
+        drawn = draw_members(kernel, z, questions, manner, rows, self.members, last)
+        learned = {"amplitude": amplitude, "sharpness": sharpness, **manner.state()}
+        self._state = {**kernels.state(), **learned, **drawn}
+        reward = kernel(z[rows], drawn["anchor"]) @ drawn["weight"] - drawn["offset"]
         return {
             "spread": float(reward.mean(1).std(correction=0)),
             "doubt": float(reward.std(1).mean()),
             **_shares(amplitude),
+            **manner.metrics(),
         }
 
 
@@ -109,14 +148,29 @@ def _shares(amplitude: Tensor) -> dict[str, float]:
     return {f"weight_{name}": value for name, value in zip(FAMILIES, share.tolist(), strict=True)}
 
 
-def _learn(kernels: Kernels, z: Tensor, questions: Questions, middle: Tensor) -> Tensor:
-    """Amplitudes (J,); equal ones if nothing was asked. A world of mean features (F,) stands in for the middle."""
+def _split(embedding: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Which worlds (B,) can be used at all, and the rows of the reference."""
+    usable = embedding.isfinite().all(1)
+    chosen = reference & usable if int((reference & usable).sum()) > 1 else usable
+    if not chosen.any():
+        raise ValueError("no world has finite features: there is nothing to learn from")
+    return usable, torch.nonzero(chosen)[:, 0]
+
+
+def _learn(kernels: Kernels, z: Tensor, questions: Questions, middle: Tensor) -> tuple[Tensor, Manner]:
+    """Amplitudes (J,) and how people answer; equal and as usual if nothing was asked.
+
+    A world of mean features (F,) stands in for the middle.
+    """
     J, m = len(kernels.unit), len(questions.first)
     if m == 0:
-        return torch.full((J,), math.exp(TOTAL[0]) / J, dtype=z.dtype)
+        return torch.full((J,), math.exp(TOTAL[0]) / J).to(z), Manner.usual(1)
+    labelers = 1 + int(questions.labeler.max())
     if m > TUNED_ON:
         questions, m = questions[torch.linspace(0, m - 1, TUNED_ON).long()], TUNED_ON
     second = torch.where(questions.second[:, None] >= 0, z[questions.second], middle)
     both = torch.cat([z[questions.first], second])
-    stack = [k[:m, :m] - k[:m, m:] - k[m:, :m] + k[m:, m:] for k in kernels.each(both, both)]
-    return learn_amplitudes(torch.stack(stack), questions.told)
+    stack = torch.stack([k[:m, :m] - k[:m, m:] - k[m:, :m] + k[m:, m:] for k in kernels.each(both, both)])
+    code = torch.zeros(size(labelers))
+    amplitude, code = learn(stack, lambda code: questions.told(Manner.unpack(code)), surprise, code)
+    return amplitude, Manner.unpack(code)
