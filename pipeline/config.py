@@ -51,11 +51,24 @@ class RolloutPlan:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     prior: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 300
-    per_label: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 6
+    per_label: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 10
     block: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 25
     actor_cpus: Annotated[float, Field(strict=True, gt=0, le=1024, allow_inf_nan=False)] = 0.5
     timeout_s: Annotated[float, Field(strict=True, gt=0, le=1e6, allow_inf_nan=False)] = 300.0
     memory_mb: Annotated[float, Field(strict=True, ge=1000, le=1e7, allow_inf_nan=False)] = 4000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPlan:
+    """How models are trained.
+
+    Attributes:
+        workers: Processes that fit a Rewardor together, if several can; they share the CPUs of one.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    workers: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +98,7 @@ class Config:
         rewardor: The reward model.
         generator: What proposes parameters.
         rollouts: How many worlds to simulate.
+        train: How models are trained.
         parents: What a fork goes on from, the oldest first.
     """
 
@@ -95,6 +109,7 @@ class Config:
     rewardor: Plugin = Plugin(name="common")
     generator: Plugin = Plugin(name="gibbs")
     rollouts: RolloutPlan = RolloutPlan()
+    train: TrainPlan = TrainPlan()
     parents: tuple[Parent, ...] = ()
 
 
@@ -216,7 +231,7 @@ def _explain(error: Any) -> str:
     """One line: what was given, what is allowed, what was probably meant."""
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "unexpected_keyword_argument":
-        sections: dict[str, type] = {"": Config, "rollouts": RolloutPlan}
+        sections: dict[str, type] = {"": Config, "rollouts": RolloutPlan, "train": TrainPlan}
         section = ".".join(map(str, error["loc"][:-1]))
         return str(_unknown(key, tuple(each.name for each in fields(sections.get(section, Parent))), section))
     if error["type"] == "missing":
@@ -235,9 +250,9 @@ def _unknown(key: str, allowed: tuple[str, ...], section: str = "") -> ConfigErr
 
 def _to_toml(config: Config) -> dict[str, Any]:
     plugins_ = {key: {"name": getattr(config, key).name} | getattr(config, key).options for key in _KINDS}
-    rollouts = {each.name: getattr(config.rollouts, each.name) for each in fields(RolloutPlan)}
+    plans = {"rollouts": dict(vars(config.rollouts)), "train": dict(vars(config.train))}
     parents = [{"name": each.name, "mark": each.mark, "upto": dict(each.upto)} for each in config.parents]
-    return {"seed": config.seed} | plugins_ | {"rollouts": rollouts} | ({"parents": parents} if parents else {})
+    return {"seed": config.seed} | plugins_ | plans | ({"parents": parents} if parents else {})
 
 
 def _toml_value(text: str) -> Any:

@@ -42,7 +42,7 @@ def test_nonsense_is_a_config_error_and_nothing_else(text: str) -> None:
 
 def test_an_empty_file_is_the_default() -> None:
     assert config.parse("") == Config()
-    assert Config().rollouts == RolloutPlan(prior=300, per_label=6, block=25, actor_cpus=0.5, timeout_s=300.0)
+    assert Config().rollouts == RolloutPlan(prior=300, per_label=10, block=25, actor_cpus=0.5, timeout_s=300.0)
     config.check(Config())
 
 
