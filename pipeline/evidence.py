@@ -40,7 +40,7 @@ def above(won: Numbers, lost: Numbers, bar: float) -> Numbers:
     return betaln(won + 1, lost + 1) + share - won * math.log(bar) - (lost + 1) * math.log1p(-bar)
 
 
-def stake(won: int, lost: int) -> float:
+def stake(won: float, lost: float) -> float:
     """The chance of another win that somebody bets on who knows these wins, and doubts a draw: never below a half.
 
     Laplace's rule. Whoever bets `stake` multiplies the money by 2 stake after a win, by 2 (1 - stake) after a loss.

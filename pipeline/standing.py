@@ -9,7 +9,7 @@ wins more often keep each other open.
 Bets against a hypothesis are bets on the worlds that it calls worse. They are placed pair by pair and assume only that
 people mean something by "better": that a world which is better wins more than half of its answers, whoever answers.
 
-The next pair is one on which the two hypotheses that are least refuted disagree.
+The next pair is one on which the two hypotheses that are most likely, of those that are not refuted, disagree.
 
 Shapes: N worlds, H hypotheses, P answers with a winner.
 """
@@ -21,6 +21,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from pipeline import evidence
 
@@ -85,7 +86,7 @@ class Bets:
         self._above = place[:, :, None] < place[:, None, :]  # (H, N, N): i above j
         if goal == "best":  # nothing is claimed of the others
             self._above &= place[:, :, None] == 0
-        self._wins = np.zeros((count, count), np.int64)
+        self._wins = np.zeros((count, count))
         self._money = np.zeros(len(self._orders))
         self._most = np.zeros(len(self._orders))
 
@@ -99,7 +100,7 @@ class Bets:
 
     def add(self, won: int, lost: int) -> None:
         """One more answer."""
-        wins, losses = int(self._wins[won, lost]), int(self._wins[lost, won])
+        wins, losses = self._wins[won, lost], self._wins[lost, won]
         self._gain(lost, won, np.log(2 * evidence.stake(wins, losses)))
         self._gain(won, lost, np.log(2 * (1 - evidence.stake(losses, wins))))
         self._wins[won, lost] += 1
@@ -139,8 +140,12 @@ class Bets:
         self._most = np.maximum(self._most, self._money)
 
     def _ranked(self) -> Rows:
-        """Hypotheses, the least refuted first: of equal ones those that come first, which is what was believed."""
-        return np.lexsort((np.arange(len(self._money)), np.round(self._money, 9), self._most >= evidence.PROOF))
+        """Hypotheses: those that are not refuted, the most likely first, of equal ones those that were believed."""
+        # by log-likelihood: how much worse a draw explains the answers of a pair than their share, if that contradicts
+        share = self._wins / np.maximum(self._wins + self._wins.T, 1e-9)
+        worse = xlogy(self._wins, 2 * share) + xlogy(self._wins.T, 2 * share.T)
+        misfit = np.round((self._above * np.where(share < share.T, worse, 0)).sum((1, 2)), 9)
+        return np.lexsort((np.arange(len(misfit)), misfit, self._most >= evidence.PROOF))
 
     def _evidence(self, order: Rows) -> Array:
         """(N,) by place, against whatever else might be true of it and is least refuted."""
@@ -167,6 +172,8 @@ class Bets:
         wins, losses = self._wins[won, lost], self._wins[lost, won]
         chance = (wins + USUAL * DOUBT) / (wins + losses + DOUBT)
         self._gain(lost, won, evidence.growth(max(chance, 0.51)))
+        self._wins[won, lost] += chance
+        self._wins[lost, won] += 1 - chance
 
     def _to_go(self, decisive: float) -> int:
         ahead, steps = self._copy(), 0

@@ -17,7 +17,7 @@ from pipeline import cli, plugins, run, shelf
 from pipeline.profile import Profile, listing
 
 KEEPING = ("fork", "compare", "archive", "export", "import")
-VERBS = (*KEEPING, "new", "list", "run", "label", "train", "browse", "status", "check", "gallery")
+VERBS = (*KEEPING, "new", "list", "run", "label", "train", "browse", "rank", "status", "check", "gallery")
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -374,3 +374,61 @@ def test_ctrl_c_leaves_the_launcher_without_a_word() -> None:
     seen += os.read(here, 1000)
     os.close(here)
     assert b"Traceback" not in seen
+
+
+# -- rank -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compared(alife: Call, root: Path) -> list[str]:
+    """A profile with six worlds that were filmed and compared; their ids, the best first."""
+    from pipeline.rows import Vote
+
+    alife("new", "here")
+    profile = Profile.open(root, "here")
+    worlds = [f"{number:032x}" for number in range(6)]
+    for world in worlds:
+        profile.add_film(world, world.encode(), "seen", 96, 24.0, 256)
+    pairs = [(better, worse) for number, better in enumerate(worlds) for worse in worlds[number + 1 :]]
+    names = [f"{better}-{worse}" for better, worse in pairs]
+    profile.add_votes(
+        [Vote(id=name, left=a, right=b, answer="left", labeler="x") for name, (a, b) in zip(names, pairs, strict=True)]
+    )
+    return worlds
+
+
+@pytest.mark.usefixtures("compared")
+def test_too_few_worlds_or_too_many_are_not_ranked(alife: Call, work: list) -> None:
+    for words, told in (
+        (("--top", "1", "--worlds", "8"), "only 6 worlds"),
+        (("--worlds", "6"), "a contest has 2 to 5"),
+    ):
+        status, _, err = alife("rank", "here", *words)
+        assert status == 2
+        assert told in err
+    assert work == []
+
+
+def test_worlds_are_ranked_on_the_page_until_their_order_is_established(
+    alife: Call, work: list, compared: list[str], root: Path
+) -> None:
+    from pipeline import contest
+    from pipeline.rows import Vote
+
+    status, out, _ = alife("rank", "here", "--worlds", "3")
+    assert status == 0
+    assert out.startswith("The order of 3 worlds: open, 1 to 1 of 20 to 1 after 0 answers")
+    assert [name for name, *_ in work] == ["serve"]
+    profile = Profile.open(root, "here")
+    for number in range(200):
+        pairs = contest.next_pairs(profile, 1, [])
+        if pairs is None:
+            break
+        better = "left" if pairs[0][0] < pairs[0][1] else "right"
+        profile.add_votes([Vote(id=f"{number}", left=pairs[0][0], right=pairs[0][1], answer=better, labeler="x")])
+    facts = json.loads(alife("rank", "here", "--status")[1])
+    assert facts["established"]
+    assert [each["rollout"] for each in facts["worlds"]] == compared[:3]
+    assert "established after" in alife("rank", "here", "--end")[1]
+    assert json.loads(alife("rank", "here", "--status")[1]) == {}
+    assert [name for name, *_ in work] == ["serve"]
