@@ -21,6 +21,9 @@ from pipeline import blobs
 Light: TypeAlias = NDArray[np.float32]
 """The brightness (T, H, W) of a clip, in [0, 1]."""
 
+FEWEST = 8
+"""Frames that any judge can do with."""
+
 
 class Oracle(Protocol):
     """A taste. It pickles, for it travels to where clips are made.
@@ -36,8 +39,9 @@ class Oracle(Protocol):
 
 
 def each(judge: Callable[[Light], float | Sequence[float]], clip: Tensor) -> Tensor:
-    """The verdicts (B, k) on the brightness of clips (B, T, H, W, 3)."""
-    values = [judge(brightness(frames)) for frames in clip.cpu().numpy()]
+    """The verdicts (B, k) on the brightness of clips (B, T, H, W, 3); a single picture is a world that stands still."""
+    times = 1 if clip.shape[1] > 1 else FEWEST
+    values = [judge(brightness(frames).repeat(times, 0)) for frames in clip.cpu().numpy()]
     return torch.tensor(values, dtype=torch.float32).reshape(len(clip), -1)
 
 

@@ -20,7 +20,8 @@ class Niche:
     """Likes symmetric worlds of travelers of one size: not linear in any of the three.
 
     Attributes:
-        symmetry: From where a world counts as symmetric, see `Symmetry`; every third or fourth of the prior is.
+        symmetry: From where a world counts as symmetric, see `Symmetry`: a third of Lenia's prior that lives, a sixth
+            of Particle Life's.
         slope: How sharply.
         way: Diameters in five frames that are a long way.
         size: Diameter of a creature that is liked best, as a share of the world.
@@ -59,7 +60,8 @@ class Needle:
     """Likes a field that beats as one: the whole swells and shrinks though it is everywhere.
 
     Attributes:
-        beat: Strength of the beat at which liking is half full: the best fiftieth of the priors is beyond.
+        beat: Strength of the beat at which liking is half full: of the living prior 2 % are beyond in Lenia, 1 % in
+            Particle Life.
         growth: Change of the total brightness from the first to the last third, as a share of it, that takes two
             thirds of the strength: what grows or fades does not beat.
         slope: How sharply liking sets in, on the log scale of the beat.
@@ -119,7 +121,7 @@ def _score(value: float, typical: tuple[float, float]) -> float:
 
 @dataclass(frozen=True)
 class Intransitive:
-    """Likes symmetry, but goes in circles: what it makes of a rival's pace depends on its own swelling.
+    """Likes symmetry, but goes in circles: what it makes of a world's pace depends on the rival's swelling.
 
     To the difference in utility comes cycle * (x y' - x' y), where x is the pace and y the swelling of a world, x' and
     y' those of its rival: no utility has such differences, so no reward can answer all pairs as this one does.

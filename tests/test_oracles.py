@@ -283,6 +283,15 @@ def test_black_and_white_worlds_have_a_utility() -> None:
             assert plugins.load("oracles", name, {}).utility(flat).isfinite().all()
 
 
+@pytest.mark.parametrize("name", plugins.names("oracles"))
+def test_a_single_picture_is_a_world_that_stands_still(name: str) -> None:
+    pictures = torch.cat([STILL, SPECKLE])[:, :1]
+    values = plugins.load("oracles", name, {}).utility(pictures)
+    assert values.isfinite().all()
+    still = plugins.load("oracles", name, {}).utility(pictures.expand(-1, T, -1, -1, -1))
+    assert values.flatten().tolist() == pytest.approx(still.flatten().tolist(), abs=0.1)
+
+
 def test_blobs_are_joined_across_the_edges_of_the_torus() -> None:
     (found,) = blobs.find(disk(0, 63, 5)[None], 0.5)
     assert len(found.area) == 1
