@@ -143,8 +143,8 @@ def run(
         str,
         typer.Option(
             "--oracle",
-            help="Let a program label, then end: movers, edge_of_chaos, symmetry, pulsation, colour, persistence, needle, "
-            "niche, two_tastes, intransitive or package.module:Class.",
+            help="Let a program label, then end: movers, edge_of_chaos, symmetry, pulsation, colour, persistence, "
+            "needle, niche, two_tastes, intransitive or package.module:Class.",
         ),
     ] = "",
     labels: Annotated[int | None, typer.Option("--labels", min=1, help="How many it labels.  [default: 100]")] = None,
