@@ -53,6 +53,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--budgets", type=_numbers, default=[25, 50, 100, 200, 300], help="numbers of labels")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
     parser.add_argument("--every", type=int, default=EVERY, help="labels between two fits")
+    parser.add_argument("--fresh", action="store_true", help="learn each answer before the next question")
     parser.add_argument("--emitted", type=int, default=EMITTED, help="worlds in a measurement")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at a time")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for alife; repeatable")
@@ -75,7 +76,7 @@ def combinations(given: argparse.Namespace) -> list[Run]:
     runs = []
     for sim, seed, rewardor, teacher, generator, oracle in product(*lists):
         names = [f'sim.name="{sim}"', f'rewardor.name="{rewardor}"', f'generator.name="{generator}"']
-        more = {"every": given.every, "emitted": given.emitted, "oracles": tuple(given.oracles)}
+        more = {"every": given.every, "fresh": given.fresh, "emitted": given.emitted, "oracles": tuple(given.oracles)}
         runs.append(make_run([*names, *given.set], seed, oracle, teacher, given.budgets, **more))
     return runs
 
@@ -134,7 +135,8 @@ def described(run: Run) -> labels_table.Row:
     made = run.config
     chosen = {"sim": made.sim, "rewardor": made.rewardor, "generator": made.generator}
     names = {key: _title(plugin.name, plugin.options) for key, plugin in chosen.items()}
-    return {**names, "oracle": run.oracle, "teacher": run.teacher, "every": run.every, "seed": made.seed}
+    rest: labels_table.Row = {"teacher": run.teacher, "every": run.every, "fresh": int(run.fresh), "seed": made.seed}
+    return {**names, "oracle": run.oracle, **rest}
 
 
 def _title(name: str, options: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The loop in one process, without Ray and without a profile, and the figures that it reaches at each budget of labels.
 
-Rounds of a few labels: choose pairs, let a teacher answer them, fit the Rewardor, tell the Generator, simulate six
-worlds per label where it wants to explore. These are the functions that a real run calls, in the same order; only
+Rounds of a few labels: choose pairs, let a teacher answer them, fit the Rewardor, tell the Generator, simulate as many
+worlds as labels pay for where it wants to explore. These are the functions that a real run calls, in the same order; only
 files, actors and people are missing.
 """
 
@@ -59,10 +59,12 @@ class Loop:
         embed: Of the Rewardor.
         panel: Who answers.
         rewardor: Fitted to all labels after each round.
-        generator: Told the whole archive after each fit, and again when the worlds that the labels paid for are there.
+        generator: Told the whole archive after each fit, and again at each budget, when the worlds that the labels paid
+            for are there. A real run tells it these every time, which changes nothing: each `tell` replaces the last.
         seed: Fixes everything.
         plan: How many worlds.
         every: Labels in a round.
+        fresh: Whether each answer of a round is learned before the next question is chosen, with settings as they are.
     """
 
     roll: Roll
@@ -75,9 +77,10 @@ class Loop:
     seed: int
     plan: RolloutPlan = field(default_factory=RolloutPlan)
     every: int = EVERY
+    fresh: bool = False
 
     def run(self, budgets: Sequence[int]) -> Iterator[int]:
-        """Learn from rounds of labels; yields how many there are, 0 first, whenever the models know them all."""
+        """Learn from rounds of labels; yields 0 and each budget when the models know all that it paid for."""
         self.pairs: list[tuple[int, int]] = []
         self.answers: list[tuple[int, int]] = []
         self.worlds = self._simulate(self.prior, 0, self.plan.prior)
@@ -88,8 +91,8 @@ class Loop:
                 self._fit()
                 start = len(self.worlds.unit)
                 self.worlds += self._simulate(self.roll, start, self.plan.per_label * (len(self.pairs) - count))
-                self._tell()
-                yield len(self.pairs)
+            self._tell()
+            yield budget
 
     def _simulate(self, roll: Roll, start: int, count: int) -> Worlds:
         unit = self.generator.ask(count, self.seed * 100_000 + start, explore=True).numpy()
@@ -99,6 +102,12 @@ class Loop:
         return Worlds(unit, alive, rolled.answers["embedding"], rolled.answers["utility"])
 
     def _label(self, count: int) -> None:
+        for number in range(count if self.fresh else 1):
+            if number and len(self.pairs) >= select.WARM_UP:  # before, questions are random
+                fit.refit_rewardor(self.rewardor, *self._known())
+            self._ask(1 if self.fresh else count)
+
+    def _ask(self, count: int) -> None:
         worlds, known = self.worlds, bool(self.pairs)
         reward = self.rewardor.forward(torch.from_numpy(worlds.embedding)).numpy() if known else None
         seed = self.seed * 100_000 + len(self.pairs)
@@ -112,12 +121,15 @@ class Loop:
             self.answers.append((ANSWERS.index(answer), who))
 
     def _fit(self) -> None:
+        fit.fit_rewardor(self.rewardor, *self._known())
+        self._tell()
+
+    def _known(self) -> tuple[torch.Tensor, Labels, torch.Tensor]:
+        """Embeddings, labels and reference."""
         labels = Labels(*torch.tensor(self.pairs).T, *torch.tensor(self.answers).T)
         reference = np.zeros(len(self.worlds.alive), bool)
         reference[np.flatnonzero(self.worlds.alive[: self.plan.prior])[:REFERENCE]] = True
-        embedding = torch.from_numpy(self.worlds.embedding)
-        fit.fit_rewardor(self.rewardor, embedding, labels, torch.from_numpy(reference), folds=0)
-        self._tell()
+        return torch.from_numpy(self.worlds.embedding), labels, torch.from_numpy(reference)
 
     def _tell(self) -> None:
         columns = (torch.from_numpy(part) for part in (self.worlds.unit, self.worlds.alive, self.worlds.embedding))
@@ -134,6 +146,7 @@ class Run:
         teacher: How it answers, by name in `pipeline.teachers.PEOPLE`.
         budgets: Numbers of labels to measure at, ascending.
         every: Labels between two fits.
+        fresh: See `Loop`.
         emitted: Worlds in a measurement.
         oracles: All oracles that are asked about the same prior worlds: a matter of speed alone.
     """
@@ -143,6 +156,7 @@ class Run:
     teacher: str
     budgets: tuple[int, ...]
     every: int = EVERY
+    fresh: bool = False
     emitted: int = EMITTED
     oracles: tuple[str, ...] = ()
 
@@ -154,7 +168,7 @@ class Run:
     def rows(self, cache: Path) -> Rows:
         """Where measurements are kept: budgets share a file if the others do not cut rounds short."""
         cuts = [budget for budget in self.budgets if budget % self.every]
-        inputs = (config.dump(self.config), self.oracle, self.teacher, cuts, self.every, self.emitted)
+        inputs = (config.dump(self.config), self.oracle, self.teacher, cuts, self.every, self.fresh, self.emitted)
         return Rows(cache / "runs" / f"{digest(inputs, source_digest(*self._sources()))}.json", repr(inputs))
 
     def _sources(self) -> list[Path]:
@@ -204,8 +218,9 @@ class Stage:
         dim, seed = self.sim.space.dim, models.seed
         generator = plugins.load("generators", models.generator.name, models.generator.options, dim=dim, seed=seed)
         rewardor = plugins.load("rewardors", models.rewardor.name, models.rewardor.options)
-        ask = (self.utility, self.embed)
-        return Loop(self.roll, self.prior, *ask, panel, rewardor, generator, seed, models.rollouts, run.every)
+        asked: dict[str, Any] = {"utility": self.utility, "embed": self.embed, "panel": panel}
+        plan: dict[str, Any] = {"plan": models.rollouts, "every": run.every, "fresh": run.fresh}
+        return Loop(self.roll, self.prior, rewardor=rewardor, generator=generator, seed=seed, **asked, **plan)
 
 
 def _utility(oracle: Any) -> Question:
@@ -237,7 +252,7 @@ def _measure_missing(run: Run, rows: Rows, stage: Stage) -> None:
     spent, start = stage.prior.cpu_s, time.process_time()
     for labels in progress:
         spent += time.process_time() - start
-        if labels in run.budgets and labels not in there:
+        if labels not in there:
             rows.add(labels, _measure(loop, reference, exam, run.emitted) | {"cpu_s": spent})
         start = time.process_time()
 

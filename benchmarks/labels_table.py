@@ -14,7 +14,7 @@ from benchmarks.labels_cache import write as write_whole
 
 Row: TypeAlias = dict[str, float | str]
 
-SAME = ("sim", "teacher", "rewardor", "generator", "every")
+SAME = ("sim", "teacher", "rewardor", "generator", "every", "fresh")
 """Columns that tell one group of runs from another; oracles and seeds are what means are taken over."""
 
 SHOWN = (

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models import Archive, Generator, Labels, Rewardor
+from models.fit import calibration_error
 from pipeline import evaluate
 from pipeline.evaluate import EMITTED, RIVALS, STANDARD, VARIED, Reference, pair_accuracy, percentile, vendi
 from pipeline.roll import Ask, Rolled
@@ -179,46 +180,43 @@ def test_more_worlds_can_be_asked_for(reference: Reference) -> None:
     assert many == pytest.approx(0.5, abs=0.08)
 
 
+def error(chance: np.ndarray, happened: np.ndarray, bins: int = 10) -> float:
+    return calibration_error(torch.from_numpy(chance), torch.from_numpy(happened), bins)
+
+
 def test_calibration_error_by_hand() -> None:
     """Bins of two: (.6, .6) of which one happened, (.9, .9) of which both did: (.1 + .1) / 2; in one bin .75 - .75."""
     chance, happened = np.array([0.9, 0.6, 0.9, 0.6]), np.array([True, False, True, True])
-    assert evaluate.calibration_error(chance, happened, bins=2) == pytest.approx(0.1)
-    assert evaluate.calibration_error(chance, happened, bins=1) == pytest.approx(0.0)
+    assert error(chance, happened, bins=2) == pytest.approx(0.1)
+    assert error(chance, happened, bins=1) == pytest.approx(0.0)
 
 
-def test_who_is_right_as_often_as_said_is_calibrated() -> None:
+def test_who_is_right_as_often_as_said_is_calibrated_and_who_claims_more_is_off_by_that() -> None:
     draw = np.random.default_rng(0)
     chance = draw.uniform(0.5, 1, 200_000)
     happened = draw.random(200_000) < chance
-    assert evaluate.calibration_error(chance, happened) < 0.005
-    assert evaluate.calibration_error(np.full(200_000, 0.9), draw.random(200_000) < 0.7) == pytest.approx(0.2, abs=0.01)
-    # What is overconfident by a constant is off by that constant, in each bin.
-    assert evaluate.calibration_error(np.minimum(chance + 0.1, 2), happened) == pytest.approx(0.1, abs=0.005)
+    assert error(chance, happened) < 0.005
+    assert error(chance + 0.1, happened) == pytest.approx(0.1, abs=0.005)
+    assert error(np.full(200_000, 0.9), draw.random(200_000) < 0.7) == pytest.approx(0.2, abs=0.01)
 
 
 def test_a_small_sample_alone_costs_as_much_as_the_docstring_says() -> None:
     draw = np.random.default_rng(0)
-    errors = [evaluate.calibration_error(np.full(1700, 0.87), draw.random(1700) < 0.87) for _ in range(200)]
+    errors = [error(np.full(1700, 0.87), draw.random(1700) < 0.87) for _ in range(200)]
     assert np.mean(errors) == pytest.approx(0.02, abs=0.004)
 
 
-def test_who_knows_the_teacher_is_calibrated_and_who_is_too_timid_is_not(reference: Reference) -> None:
-    """The teacher gives no random answers: that a fifth of them is allowed for costs the knowing one 0.05."""
+def test_who_knows_the_teacher_is_calibrated_and_who_is_too_timid_or_too_bold_is_not(reference: Reference) -> None:
+    """The teacher's answers follow its own logits."""
     panel = make_panel("human", reference.standard)
     true = float(panel.people[0].beta / panel.people[0].scale[0])
-    rows = {share: measure(reference, Emits(), Likes(share * true)) for share in (0.0, 0.3, 1.0)}
-    assert rows[0.0]["log_loss"] == pytest.approx(np.log(2))
-    assert rows[0.0]["calibration_error"] == pytest.approx(0, abs=0.05)
-    assert rows[1.0]["calibration_error"] < 0.1 < 0.2 < rows[0.3]["calibration_error"]
-    assert rows[1.0]["log_loss"] < 0.36 < rows[0.3]["log_loss"] < rows[0.0]["log_loss"]
-
-
-def test_chances_are_those_of_the_likelihood() -> None:
-    """Without ties Rao and Kupper's margin of .3 and a fifth of random answers, at a difference of one."""
-    s = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
-    left, right = 0.8 * s(1 - 0.3) + 0.1, 0.8 * s(-1 - 0.3) + 0.1
-    chance = evaluate.win_probability(torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [1.0]]))
-    assert chance == pytest.approx([left / (left + right), right / (left + right)])
+    rows = {share: measure(reference, Emits(), Likes(share * true)) for share in (0.0, 0.3, 1.0, 10.0)}
+    error = {share: row["calibration_error"] for share, row in rows.items()}
+    loss = {share: row["log_loss"] for share, row in rows.items()}
+    assert error[1.0] < 0.04 < 0.1 < min(error[0.3], error[10.0])
+    assert loss[1.0] < min(loss[0.3], loss[10.0])
+    assert loss[0.0] == pytest.approx(np.log(2))
+    assert error[0.0] == pytest.approx(0, abs=0.05)
 
 
 def test_an_exam_asks_about_different_worlds_and_answers_mostly_rightly(reference: Reference) -> None:

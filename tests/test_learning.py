@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.labels_loop import Loop
 from pipeline import plugins
+from pipeline.config import RolloutPlan
 from pipeline.evaluate import percentile
 from pipeline.roll import roll_here
 from pipeline.teachers import make_panel
@@ -36,12 +37,11 @@ def test_fifty_labels_beat_the_prior_and_best_of_n() -> None:
     sim, oracle = plugins.load("sims", "lenia", {}), plugins.load("oracles", "movers", {})
     roll, panel, won = roll_here(sim), make_panel("human", rivals), {}
     for name in ("gibbs", "filter"):
-        rewardor, generator = (
-            plugins.load("rewardors", "common", {}),
-            plugins.load("generators", name, {}, dim=sim.space.dim, seed=0),
-        )
-        loop = Loop(roll, roll, oracle.utility, rewardor.embed, panel, rewardor, generator, seed=0, every=25)
-        assert list(loop.run([LABELS])) == [0, 25, 50]
+        rewardor = plugins.load("rewardors", "common", {})
+        generator = plugins.load("generators", name, {}, dim=sim.space.dim, seed=0)
+        plan = RolloutPlan(per_label=6)
+        loop = Loop(roll, roll, oracle.utility, rewardor.embed, panel, rewardor, generator, 0, plan, every=25)
+        assert list(loop.run([LABELS])) == [0, LABELS]
         assert len(loop.worlds.unit) == 600
         won[name] = win_rate(loop, rivals)
     assert won["gibbs"] > 0.7
