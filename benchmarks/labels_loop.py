@@ -1,8 +1,8 @@
 """The loop in one process, without Ray and without a profile, and the figures that it reaches at each budget of labels.
 
 Rounds of a few labels: choose pairs, let a teacher answer them, fit the Rewardor, tell the Generator, simulate as many
-worlds as labels pay for where it wants to explore. These are the functions that a real run calls, in the same order; only
-files, actors and people are missing.
+worlds as labels pay for where it wants to explore. These are the functions that a real run calls, in the same order;
+only files, actors and people are missing.
 """
 
 import inspect
