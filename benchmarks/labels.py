@@ -85,7 +85,7 @@ def table(runs: Sequence[Run], cache: Path, path: Path, jobs: int) -> list[label
     """One row per run and budget; the file at `path` grows with each run that is finished and did not fail."""
     rows: dict[int, list[labels_table.Row]] = {}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, torch.set_num_threads, (1,)) as pool:
+    with ProcessPoolExecutor(jobs, context, _begin, (runs, cache)) as pool:
         blocks = _blocks(runs, cache)
         list(_results(pool, _draw, [run for run, _ in blocks], [(run, cache, start) for run, start in blocks]))
         for number, figures in _results(pool, measured, runs, [(run, cache) for run in runs]):
@@ -93,6 +93,16 @@ def table(runs: Sequence[Run], cache: Path, path: Path, jobs: int) -> list[label
             labels_table.write(_ordered(rows), path)
             print(*map(labels_table.line, rows[number]), sep="\n", flush=True)
     return _ordered(rows)
+
+
+def _begin(runs: Sequence[Run], cache: Path) -> None:
+    """Import what the runs need, and note what it looks like, before somebody edits it while the table grows."""
+    torch.set_num_threads(1)
+    needed = {repr((run.config.sim, run.config.rewardor, run.config.generator, run.oracle)): run for run in runs}
+    for run in needed.values():
+        run.rows(cache)
+    for run in {run.config.sim.name: run for run in runs}.values():
+        Stage(run, cache)
 
 
 def _ordered(rows: dict[int, list[labels_table.Row]]) -> list[labels_table.Row]:
