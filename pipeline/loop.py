@@ -205,7 +205,8 @@ def _fit(profile: Profile, last: checkpoint.Manifest | None) -> int:
     if last or searched["labels"] < len(known.answer):
         metrics = fitting.refit_rewardor(rewardor, embedding, known, reference, metrics)
     snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id)), "used": len(known.answer)}
-    made = {"metrics": metrics, "snapshot": snapshot | {"searched": searched}, "model": model(profile, "rewardor")}
+    snapshot["searched"] = searched
+    made = {"metrics": metrics, "snapshot": snapshot, "model": model(profile, "rewardor"), "labelers": labelers(labels)}
     return checkpoint.commit(profile, "rewardor", rewardor.state(), made)
 
 
@@ -256,7 +257,7 @@ def training_set(profile: Profile, rewardor: Rewardor, labels: LabelTable) -> tu
     rows = _Rows(table)
     left, right = rows.of(labels.left, labels.left_source), rows.of(labels.right, labels.right_source)
     known = (left >= 0) & (right >= 0)
-    people = {name: number for number, name in enumerate(dict.fromkeys(labels.labeler.tolist()))}
+    people = {name: number for number, name in enumerate(labelers(labels))}
     answers = [ANSWERS.index(answer) for answer in labels.answer[known].tolist()]
     who = [people[name] for name in labels.labeler[known].tolist()]
     picked = Labels(
@@ -266,6 +267,11 @@ def training_set(profile: Profile, rewardor: Rewardor, labels: LabelTable) -> tu
         labeler=torch.tensor(who, dtype=torch.int64),
     )
     return torch.from_numpy(table.values), picked, torch.from_numpy(rows.reference(profile.rollouts()))
+
+
+def labelers(labels: LabelTable) -> list[str]:
+    """Who answered; their places are the numbers by which models know them."""
+    return list(dict.fromkeys(labels.labeler.tolist()))
 
 
 def scored(profile: Profile, rewardor: Rewardor, rollouts: RolloutTable) -> Archive:

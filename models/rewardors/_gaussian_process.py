@@ -24,7 +24,7 @@ TOLERANCE = 1e-9
 """Of the gradient of the log-posterior at the mode."""
 
 ROUGH = 1e-4
-"""The same while amplitudes are learned: the evidence takes one more step, which squares what is left."""
+"""The same where another step follows, which squares what is left: so does the evidence take one."""
 
 TOTAL = math.log(3.5), 1.0
 """Of the logarithm of the summed amplitudes, prior mean and deviation: random pairs then differ by 1.9 logits."""

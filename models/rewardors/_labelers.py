@@ -70,11 +70,10 @@ class Manner:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def metrics(self) -> dict[str, float]:
-        """The same as plain numbers, those of labelers by their own."""
+        """The same as plain numbers: `margin`, and `reliability_N`, `side_bias_N` and `lapses_N` of labeler N."""
         told = {"margin": float(self.margin)}
-        if len(self.lapse) > 1:
-            for name, values in zip(("reliability", "side_bias", "lapses"), self._each(), strict=True):
-                told |= {f"{name}_{number}": value for number, value in enumerate(values.tolist())}
+        for name, values in zip(("reliability", "side_bias", "lapses"), self._each(), strict=True):
+            told |= {f"{name}_{number}": value for number, value in enumerate(values.tolist())}
         return told
 
     def _each(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.rewardors._answers import Questions
-from models.rewardors._gaussian_process import Mode, Weights, find_mode
+from models.rewardors._gaussian_process import ROUGH, Mode, Weights, find_mode
 from models.rewardors._labelers import Manner
 
 Kernel: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -98,7 +98,7 @@ def _settle(asked: Tensor, questions: Questions, manner: Manner, reference: Tens
     space, told = Weights(asked), questions.told(manner)
     sincere = replace(told, noise=torch.zeros_like(told.noise))
     start = asked.new_zeros(space.size) if before is None else asked.T @ sincere.curve(before).slope
-    mode = find_mode(space, told, find_mode(space, sincere, start).x)
+    mode = find_mode(space, told, find_mode(space, sincere, start, ROUGH).x)
     if (questions.second < 0).any():
         median = float((reference @ mode.x).median())
         mode = find_mode(space, questions.told(manner, median), mode.x)

@@ -54,9 +54,8 @@ class Common(Rewardor):
 
         Returns:
             `spread`, the standard deviation over reference worlds of the mean reward; `doubt`, the mean over them of
-            the standard deviation over members; `weight_*`, how much each family of features explains; `margin`, how
-            much better a world must look to be called better; with several labelers, for each `reliability_N`,
-            `side_bias_N` and `lapses_N`, see `models.rewardors._labelers`.
+            the standard deviation over members, both before rewards are sharpened; `weight_*`, how much each family of
+            features explains; `margin`, and for each labeler N `reliability_N`, `side_bias_N` and `lapses_N`: `Manner`.
         """
         usable, rows = _split(embedding, reference)
         kernels = Kernels.learn(embedding[rows].double(), SLICES)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from models import ANSWERS, Labels
-from models.preference import LEFT, NEITHER, RIGHT, SKIP, TIE
+from models.preference import LEFT, NEITHER, RIGHT, SKIP, TIE, better
 from models.rewardors._features import FAMILIES, F
 from models.rewardors.common import Common
 
@@ -257,3 +257,52 @@ def test_wrong_use_is_an_error(embedding):
         Common().forward(embedding)
     with pytest.raises(ValueError, match="members = 1"):
         Common(members=1)
+
+
+def test_a_refit_finds_the_solution_from_wherever_it_starts(embedding, reference):
+    """The state of a fit to fewer labels, to more, and to none at all: with the same settings all end alike."""
+    told = judged(linear(embedding), 120)
+    rewardor = Common()
+    rewardor.fit(embedding, told, reference)
+    expected = rewardor.forward(embedding)
+    for other in (judged(linear(embedding), 60), judged(-linear(embedding), 200, seed=4), labels(*pairs(0), LEFT)):
+        rewardor.refit(embedding, other, reference)
+        assert not torch.allclose(rewardor.forward(embedding), expected, atol=0.1)
+        rewardor.refit(embedding, told, reference)
+        torch.testing.assert_close(rewardor.forward(embedding), expected, atol=1e-5, rtol=0)
+
+
+def test_the_mean_over_members_is_the_mode_of_the_posterior(embedding, reference):
+    """The gradient of the log-posterior vanishes in the functions that kernels at the anchors can make."""
+    told, rewardor = judged(linear(embedding), 50), Common(members=3)
+    rewardor.fit(embedding, told, reference)
+    state, kernels = rewardor.state(), rewardor._kernels()
+    weight = state["weight"].mean(1).requires_grad_()
+    anchor = state["anchor"]
+    z = kernels.normalize(embedding)
+    f = (kernels.mix(z, anchor, state["amplitude"]) @ weight).float()
+    answer = better(
+        torch.where(told.answer == LEFT, 1, -1) * (f[told.left] - f[told.right]).double()
+        + torch.where(told.answer == LEFT, 1, -1) * state["side_bias"][0],
+        state["margin"],
+        state["lapse"][0],
+    )
+    gram = kernels.mix(anchor, anchor, state["amplitude"])
+    gram += 1e-6 * gram.diagonal().mean() * torch.eye(len(gram))
+    (answer.value.sum() - weight @ gram @ weight / 2).backward()
+    assert float((weight.grad @ torch.linalg.solve(gram, weight.grad)).sqrt()) < 1e-3
+
+
+def test_rewards_are_sharpened_until_the_next_fit(embedding, reference):
+    told, rewardor = judged(linear(embedding), 40), Common()
+    rewardor.fit(embedding, told, reference)
+    plain = rewardor.forward(embedding)
+    assert rewardor.sharpen(2.0) == 2
+    torch.testing.assert_close(rewardor.forward(embedding), 2 * plain)
+    rewardor.refit(embedding, told, reference)
+    torch.testing.assert_close(rewardor.forward(embedding), 2 * plain, atol=1e-4, rtol=1e-4)
+    other = Common()
+    other.load(rewardor.state())
+    assert torch.equal(other.forward(embedding), rewardor.forward(embedding))
+    rewardor.fit(embedding, told, reference)
+    assert torch.equal(rewardor.forward(embedding), plain)

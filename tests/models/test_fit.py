@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from models import Labels, Rewardor
-from models.fit import archive, fit_rewardor
-from models.preference import LEFT, RIGHT, SKIP, TIE
+from models.fit import archive, calibration_error, fit_rewardor, refit_rewardor
+from models.preference import LEFT, RIGHT, SKIP, TIE, probability
 
 
 class Sum(Rewardor):
@@ -140,3 +140,66 @@ def test_what_is_not_alive_gets_the_floor():
 def test_an_archive_of_the_dead_is_an_archive():
     told = archive(Sum(), torch.rand(4, 2), torch.zeros(4, dtype=torch.bool), torch.full((4, 1), torch.nan))
     assert told.score.tolist() == [0, 0, 0, 0]
+
+
+class Scaled(Sum):
+    """`Sum`, whose rewards can be sharpened."""
+
+    def sharpen(self, factor: float) -> float:
+        self.slope *= factor
+        return factor
+
+
+def told(count: int, who: int = 0, opposite: bool = False) -> tuple[Tensor, Labels, Tensor]:
+    """Worlds on a line, and answers as probable as rewards of slope 1 make them."""
+    embedding, labels, reference = line(count, seed=who)
+    chance = probability(embedding[labels.left], embedding[labels.right])
+    won = torch.rand(count, generator=torch.Generator().manual_seed(who)) < chance
+    return embedding, Labels(labels.left, labels.right, (won == opposite).long(), 0 * labels.left + who), reference
+
+
+@pytest.mark.parametrize("slope", [0.5, 1.0, 2.0])
+def test_rewards_are_sharpened_until_chances_come_true(slope):
+    rewardor = Scaled(slope)
+    embedding, labels, reference = told(600)
+    metrics = fit_rewardor(rewardor, embedding, labels, reference)
+    assert rewardor.slope == pytest.approx(1, rel=0.2)
+    assert metrics["sharpness"] == pytest.approx(1 / slope, rel=0.2)
+    assert metrics["held_out_calibration_error"] < 0.05
+    as_it_is = fit_rewardor(Sum(slope), embedding, labels, reference)
+    assert as_it_is["sharpness"] == 1
+    assert as_it_is["held_out_log_loss"] > metrics["held_out_log_loss"] - 1e-6
+    if slope != 1:
+        assert as_it_is["held_out_calibration_error"] > metrics["held_out_calibration_error"] + 0.02
+
+
+def test_who_answers_the_opposite_makes_nobody_less_sure():
+    (embedding, honest, reference), (_, turned, _) = told(300), told(200, who=1, opposite=True)
+    both = Labels(
+        *[
+            torch.cat([getattr(each, name) for each in (honest, turned)])
+            for name in ("left", "right", "answer", "labeler")
+        ]
+    )
+    rewardor = Scaled()
+    fit_rewardor(rewardor, embedding, both, reference)
+    assert rewardor.slope == pytest.approx(1, rel=0.25)
+
+
+def test_a_refit_keeps_the_last_known_figures_and_says_of_how_many_labels():
+    embedding, labels, reference = told(50)
+    metrics = fit_rewardor(Scaled(), embedding, labels, reference)
+    embedding, more, reference = told(60)
+    after = refit_rewardor(Scaled(), embedding, more, reference, metrics)
+    assert (after["labels"], after["held_out_labels"]) == (60, 50)
+    assert after["held_out_accuracy"] == metrics["held_out_accuracy"]
+
+
+def test_calibration_error_of_what_is_known():
+    half = torch.arange(1000) % 2 == 0
+    assert calibration_error(torch.full((1000,), 0.5), half) == pytest.approx(0, abs=1e-6)
+    assert calibration_error(torch.full((1000,), 0.9), half) == pytest.approx(0.4, abs=1e-6)
+    chance = torch.linspace(0.5, 1, 20_000)
+    came = torch.rand(20_000, generator=torch.Generator().manual_seed(0)) < chance
+    assert calibration_error(chance, came) < 0.015
+    assert calibration_error(chance**2, came) > 0.1

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models import ANSWERS
-from models.preference import LEFT, NEITHER, NOISE, RIGHT, SKIP, TIE, better, log_likelihood, tie
+from models.preference import LEFT, NEITHER, NOISE, RIGHT, SKIP, TIE, better, log_likelihood, probability, tie
 
 rewards = st.floats(-1e4, 1e4)
 margins = st.floats(0.01, 3)
@@ -95,3 +95,19 @@ def test_slopes_and_bends_are_derivatives(margin, noise):
 def assert_derivative(y: Tensor, x: Tensor, expected: Tensor) -> None:
     (slope,) = torch.autograd.grad(y.sum(), x, retain_graph=True)
     torch.testing.assert_close(slope, expected.detach(), rtol=1e-7, atol=1e-9)
+
+
+@given(st.floats(-30, 30), st.floats(-30, 30), margins, noises)
+def test_the_chance_of_a_side_is_that_among_decided_answers(left, right, margin, noise):
+    one, other = (math.exp(told(left, right, side, margin=margin, noise=noise)) for side in (LEFT, RIGHT))
+    pair = torch.tensor([[left]], dtype=torch.float64), torch.tensor([[right]], dtype=torch.float64)
+    chance = float(probability(*pair, margin=margin, noise=noise))
+    assert chance == pytest.approx(one / (one + other), rel=1e-6, abs=1e-12)
+    assert chance == pytest.approx(1 - float(probability(*pair[::-1], margin=margin, noise=noise)), abs=1e-9)
+
+
+def test_members_that_disagree_make_chances_even():
+    sure, unsure = torch.tensor([[2.0, 2.0]]), torch.tensor([[6.0, -2.0]])
+    zero = torch.zeros(1, 2)
+    assert 0.5 < float(probability(unsure, zero)) < float(probability(sure, zero))
+    assert float(probability(zero, zero)) == 0.5
