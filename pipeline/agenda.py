@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import contest, loop, select
+from pipeline import contest, duel, loop, select
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
 from pipeline.rows import FilmTable, LabelTable
@@ -91,7 +91,7 @@ class Agenda:
     # -- pairs --------------------------------------------------------------------------------------------------------
 
     def take(self, count: int, held: Keys) -> list[Pair]:
-        """Up to `count` pairs whose films exist, chosen by the newest Rewardor, or by a contest while one runs.
+        """Up to `count` pairs whose films exist, chosen by the newest Rewardor, or by what runs of contest and duel.
 
         Args:
             count: How many.
@@ -100,10 +100,11 @@ class Agenda:
         if count < 1:
             return []
         self.look()
-        contested = contest.next_pairs(self._profile, count, held)
-        if contested is not None:
+        for asking in (contest, duel):
+            wished = asking.next_pairs(self._profile, count, held) or []
             versions, films = _versions(self._profile), self._films.keys()
-            return [Pair(*pair, contest.HOW, 1.0, *versions) for pair in contested if films >= {*pair}]
+            if ready := [Pair(a, b, asking.KIND, 1.0, *versions) for a, b in wished if films >= {a, b}]:
+                return ready
         view = _View(self._profile, self._hopeless)
         filmed, busy = view.among(self._films.keys()), frozenset[str]().union(*held)
         with self._lock:
@@ -160,7 +161,8 @@ class Agenda:
             room = PER_LABEL * (PLANNED + len(self._profile.labels().id) - self._start) - made
             planned = [world for world in self._planned if world not in self._films and world not in drawn]
             self._asked.update(planned[: max(room, 0)])
-            return missing + planned[: max(room, 0)]
+            urgent = [world for world in duel.wanted(self._profile) if world not in {*self._films, *self._hopeless}]
+            return list(dict.fromkeys(urgent + missing + planned[: max(room, 0)]))
 
     def drop(self, worlds: Iterable[str]) -> None:
         """Forget worlds of which no film can be made."""

@@ -20,9 +20,7 @@ from pipeline.standing import LONGEST, Bets, Goal, Standing
 from pipeline.store import StoreError
 
 KIND = "contest"
-"""Of the events that begin and end contests."""
-HOW = "contest"
-"""What labels say of how their pair was chosen."""
+"""Of the events that begin and end contests, and of the pairs that contests choose."""
 
 
 @dataclass(frozen=True)

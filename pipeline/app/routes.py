@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
-from pipeline import contest
+from pipeline import contest, duel
 from pipeline.app import contests, requests, views, visitors
 from pipeline.app.scores import Judge
 from pipeline.app.studio import Studio
@@ -108,6 +108,16 @@ def _add_actions(routes: APIRouter, studio: Studio) -> None:
     def end() -> dict[str, Any]:
         _answered(lambda: contest.stop(studio.profile))
         return contests.full(studio)
+
+    @routes.post("/api/duel", dependencies=own)
+    def challenge() -> dict[str, Any]:
+        _answered(lambda: duel.start(studio.profile))
+        return views.train(studio)
+
+    @routes.post("/api/duel/end", dependencies=own)
+    def part() -> dict[str, Any]:
+        _answered(lambda: duel.stop(studio.profile))
+        return views.train(studio)
 
     @routes.post("/api/train", dependencies=own)
     def train(wish: requests.Training) -> dict[str, Any]:

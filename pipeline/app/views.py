@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import checkpoint, contest, loop, plugins
+from pipeline import checkpoint, contest, duel, loop, plugins
 from pipeline import profile as profiles_
 from pipeline.app import contests
 from pipeline.app.scores import Judge, ranked
@@ -50,7 +50,16 @@ def _activity(studio: Studio) -> dict[str, Any]:
     now = asdict(studio.activity())
     now["problems"] = list(now["problems"])
     now |= {"profile": studio.profile.name, "votes": studio.desk.votes, "ready": studio.desk.ready}
-    return now | {"contest": contests.brief(studio), "interest": asdict(interest(studio.profile))}
+    return now | {
+        "contest": contests.brief(studio),
+        "duel": _duel(studio),
+        "interest": asdict(interest(studio.profile)),
+    }
+
+
+def _duel(studio: Studio) -> dict[str, Any] | None:
+    now = duel.state(studio.profile)
+    return now.facts() if now else None
 
 
 activity = _Brief(_activity, 0.4)
@@ -117,12 +126,12 @@ def _train(studio: Studio) -> dict[str, Any]:
     events = [_event("rewardor", each, learned) for each in rewardors]
     events += [_event("generator", each, taught) for each in generators]
     happened = profile.events()
-    notes = happened.where(happened.kind != contest.KIND)
+    notes = happened.where(~np.isin(happened.kind.astype(str), [contest.KIND, duel.KIND]))
     rows = zip(notes.kind.tolist()[-EVENTS:], notes.text.tolist()[-EVENTS:], notes.time.tolist()[-EVENTS:], strict=True)
     events += [{"role": "note", "kind": kind, "text": text, "time": when} for kind, text, when in rows]
     events.sort(key=lambda event: event["time"], reverse=True)
-    goal = {"bar": BAR, "fresh": FRESH}
-    return activity(studio) | {"curves": curves, "events": events[:EVENTS], "interest_goal": goal}
+    goals = {"interest_goal": {"bar": BAR, "fresh": FRESH}, "duel": _duel(studio), "rival": duel.rival(profile)}
+    return activity(studio) | {"curves": curves, "events": events[:EVENTS]} | goals
 
 
 train = _Brief(_train, 1.0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import uvicorn
 
-from pipeline import contest, film
+from pipeline import contest, duel, film
 from pipeline.app import server
 from pipeline.app.studio import Activity, Browsed, World
 from pipeline.config import Config
@@ -23,11 +23,11 @@ api = pytest.importorskip("playwright.sync_api", reason="needs Playwright (pip i
 expect = api.expect
 expect.set_options(timeout=30_000)
 
-COUNT = 8
+COUNT = 40
 
 
 class Squares:
-    """A studio in which nothing runs: its worlds are squares, the first the darkest and the best."""
+    """A studio in which nothing runs: its worlds are squares, half of them of the Generator's version 1."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -41,13 +41,13 @@ class Squares:
         texts = {"status": "alive", "origin": "generator", "error": ""}
         columns = {name: np.full(COUNT, text) for name, text in texts.items()}
         numbers = {"block": np.zeros(COUNT, np.int64), "seed": np.arange(COUNT), "time": np.zeros(COUNT)}
-        generator = np.zeros(COUNT, np.int64)
+        generator = np.arange(COUNT) * 2 // COUNT + 1
         self.profile.add_rollouts(RolloutTable(id=np.array(ids), unit=unit, generator=generator, **columns, **numbers))
         for number, id_ in enumerate(ids):
-            frames = np.full((96, 64, 64, 3), 20, np.uint8)
+            frames = np.full((24, 32, 32, 3), 20, np.uint8)
             for time, picture in enumerate(frames):
-                picture[8 + time // 3 : 24 + time // 3, 24:40] = (60 + 24 * number, 200 - 20 * number, 120)
-            self.profile.add_film(id_, film.encode(frames), "seen", 96, 24.0, 64)
+                picture[4 + time // 2 : 12 + time // 2, 12:20] = (40 + 5 * number, 220 - 5 * number, 120)
+            self.profile.add_film(id_, film.encode(frames), "seen", 24, 24.0, 32)
         return ids
 
     def compare(self) -> None:
@@ -104,13 +104,13 @@ def shown(studio: Squares, page: Any) -> list[int]:
     return [studio.worlds_.index(files[kept[side]]) for side in ("left", "right")]
 
 
-def answer(studio: Squares, page: Any) -> None:
-    """Prefer the darker square."""
+def answer(studio: Squares, page: Any, *, newer: bool = False) -> None:
+    """Prefer the earlier world, or the newer."""
     stage = page.locator(".stage")
     before = stage.get_attribute("data-pair")
     page.wait_for_timeout(300)
     left, right = shown(studio, page)
-    page.keyboard.press("ArrowLeft" if left < right else "ArrowRight")
+    page.keyboard.press("ArrowLeft" if (left > right) == newer else "ArrowRight")
     expect(stage).not_to_have_attribute("data-pair", before)
     expect(stage).to_have_attribute("data-state", "pair")
 
@@ -141,6 +141,29 @@ def test_the_best_of_eight_is_found_on_the_page(studio: Squares, page: Any) -> N
     assert order == studio.worlds_[:4]
     page.get_by_role("button", name="Close").click()
     expect(page.get_by_role("button", name="Find the best of 8")).to_be_visible()
+
+
+def test_a_duel_of_two_versions_is_offered_fought_and_decided(studio: Squares, page: Any) -> None:
+    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("button", name="Compare with version 1").click()
+    expect(page.locator(".duel")).to_contain_text("Are the worlds of version 2 better than those of version 1?")
+    page.get_by_role("button", name="Compare them").click()
+    expect(page.locator(".stage .strip")).to_contain_text("Are the worlds of version 2 better")
+    answer(studio, page, newer=True)  # it was on the stage when the duel began
+    while not duels(studio)["verdict"]:
+        left, right = shown(studio, page)
+        assert (left < COUNT // 2) != (right < COUNT // 2)
+        answer(studio, page, newer=True)
+    expect(page.locator(".stage .strip")).to_contain_text("Version 2 makes better worlds than version 1")
+    page.get_by_role("tab", name="Train").click()
+    expect(page.locator(".duel")).to_contain_text("8 won, 0 lost")
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("button", name="Compare with version 1")).to_be_visible()
+
+
+def duels(studio: Squares) -> dict[str, Any]:
+    now = duel.state(studio.profile)
+    return now.facts() if now else {}
 
 
 def facts(studio: Squares) -> dict[str, Any]:

@@ -24,17 +24,19 @@
 
   let drawn = "";
 
-  function strip(element, { contest, interest }) {
-    const text = JSON.stringify([contest, interest.enough]);
+  function strip(element, { contest, duel, interest }) {
+    const text = JSON.stringify([contest, duel, interest.enough]);
     if (text === drawn) return;
     drawn = text;
-    element.hidden = !(contest || interest.enough);
+    element.hidden = !(contest || duel || interest.enough);
     if (contest) element.replaceChildren(make("b", {}, title(contest)), meter(contest.odds), make("span", {}, progress(contest)));
+    else if (duel) element.replaceChildren(make("b", {}, duelTitle(duel)), meter(duel.odds), make("span", {}, duelProgress(duel)));
     else if (interest.enough) element.replaceChildren(make("b", {}, say("interest_enough")), make("span", {}, say("interest_stop")));
   }
 
   /* Which pairs are asked for now: when this changes, those that wait are out of date. */
-  const contested = ({ contest }) => (contest && !contest.established ? contest.id : "");
+  const contested = ({ contest, duel }) =>
+    contest && !contest.established ? contest.id : duel && !duel.verdict ? duel.id : "";
 
   /* -- on the Ranking page ---------------------------------------------------------------------------------------- */
 
@@ -110,5 +112,32 @@
     );
   }
 
-  Object.assign(window.alife, { strip, contested, board, interest });
+  /* -- on the Train page: whether the newest worlds beat earlier ones ---------------------------------------------- */
+
+  const duelTitle = ({ verdict, version, rival }) => say(`duel_${verdict || "open"}`, { version, rival });
+
+  const duelProgress = ({ verdict, won, lost, equal, open }) =>
+    [say("duel_score", { won, lost, equal }), ...(verdict ? [] : [say("duel_left", { n: open })])].join(" · ");
+
+  function duel(place, now, rival) {
+    const known = JSON.stringify([now, rival]);
+    if (place.dataset.drawn === known) return;
+    place.dataset.drawn = known;
+    place.dataset.verdict = now?.verdict ?? "";
+    const act = (path) => post(path).catch(failed);
+    const button = (kind, text, onclick, more = {}) => make(`button.${kind}`, { type: "button", onclick, ...more }, text);
+    if (!now) {
+      const offer = button("quiet", rival === null ? say("duel_early") : say("duel_offer", { rival }), () => act("api/duel"), { disabled: rival === null });
+      return place.replaceChildren(make("header", {}, make("h3", {}, say("duel"))), make("p", {}, say("duel_what")), offer);
+    }
+    const go = button("primary", say("contest_go"), () => document.querySelector("#tab-label-button")?.click());
+    const end = button("quiet", say(now.verdict ? "contest_close" : "contest_end"), () => act("api/duel/end"));
+    place.replaceChildren(
+      make("header", {}, make("h3", {}, duelTitle(now))),
+      make("p", {}, duelProgress(now)),
+      make("footer", {}, meter(now.odds), ...(now.verdict ? [] : [go]), end),
+    );
+  }
+
+  Object.assign(window.alife, { strip, contested, board, interest, duel });
 })();

@@ -1,5 +1,5 @@
 /* How both models do: what they are at, their curves, and what happened. */
-const { say, get, post, lang, percent, decimal, number, make, keyed, whileShown, failed, translate, interest } = window.alife;
+const { say, get, post, lang, percent, decimal, number, make, keyed, whileShown, failed, translate, interest, duel } = window.alife;
 const root = element.querySelector(".train");
 translate(root);
 
@@ -15,6 +15,7 @@ const refresh = whileShown(root, 2000, async () => {
   keyed(root.querySelector(".models"), ["rewardor", "generator"], (role) => role, model, (card, role) => update(card, role, now));
   keyed(root.querySelector(".curves"), CURVES, ({ key }) => key, panel, (card, curve) => draw(card, curve, now.curves[curve.key]));
   interest(root.querySelector(".interest"), now.interest, now.interest_goal);
+  duel(root.querySelector(".duel"), now.duel, now.rival);
   const problems = root.querySelector(".problems");
   problems.hidden = now.problems.length === 0;
   problems.querySelector("ul").replaceChildren(...now.problems.map((text) => make("li", {}, text)));
