@@ -15,7 +15,7 @@ from pipeline.desk import Assignment, Desk
 from pipeline.profile import Profile
 from pipeline.rows import EmbeddingTable, RolloutTable, Vote
 
-WORLDS, FILMED, FEATURES = 120, 60, 185
+WORLDS, FILMED, FEATURES = 120, 60, 202
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 
 from models.rewardors._change import change
 from models.rewardors._color import color
+from models.rewardors._hue import hue
 from models.rewardors._look import look
 from models.rewardors._motion import motion
 from models.rewardors._objects import objects
@@ -41,7 +42,8 @@ def _families(clip: Tensor) -> dict[str, Tensor]:
     spectrum = torch.fft.rfft2(grey[len(grey) // 2 :])
     families = {name: family(grey, spectrum) for name, family in GREY.items()}
     rgb = clip[late(len(clip), COLOR_FRAMES)].permute(3, 0, 1, 2).float() / 255
-    return {**families, "color": color(_resize(rgb.flatten(0, 1)).unflatten(0, (3, -1)))}
+    rgb = _resize(rgb.flatten(0, 1)).unflatten(0, (3, -1))
+    return {**families, "color": color(rgb), "hue": hue(rgb)}
 
 
 def _resize(frames: Tensor) -> Tensor:

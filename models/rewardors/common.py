@@ -34,7 +34,7 @@ class Common(Rewardor):
         members: Number M of functions drawn from the posterior.
     """
 
-    version = 1
+    version = 2
 
     def __init__(self, *, members: int = 32) -> None:
         if members < 2:

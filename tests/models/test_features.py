@@ -5,6 +5,7 @@ from torch import Tensor
 
 from models.rewardors import _objects
 from models.rewardors._features import FAMILIES, F, describe
+from models.rewardors._hue import HUES
 from models.rewardors._motion import _flow
 from models.rewardors._signal import SIDE, bands, complete, power, shrink
 from models.rewardors.common import Common
@@ -52,7 +53,7 @@ def test_where_on_the_torus_does_not_matter(shift):
     moved = clip.roll(shift, (1, 2))
     for name, part in FAMILIES.items():
         # coarser pixels see a shifted grid: wave sizes and flow then differ by a little
-        tolerance = 0.05 if name in ("motion", "color") else 2e-3
+        tolerance = 0.05 if name in ("motion", "color", "hue") else 2e-3
         torch.testing.assert_close(describe(moved)[part], describe(clip)[part], rtol=tolerance, atol=tolerance)
 
 
@@ -156,3 +157,25 @@ def test_spectra_are_shrunk_and_completed_like_pictures():
     small = torch.fft.irfft2(shrink(spectrum, 32), s=(32, 32))[0]
     torch.testing.assert_close(small, picture[::2, ::2], atol=1e-4, rtol=0)
     torch.testing.assert_close(complete(spectrum)[0], torch.fft.fft2(picture), atol=1e-2, rtol=0)
+
+
+def squares(mixed: bool, colors: tuple[tuple[int, int, int], ...], side: int = SIDE) -> Tensor:
+    """A still clip of equally many pixels of each color: in halves, or in a fine check."""
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    kind = (rows // 2 + columns // 2) % len(colors) if mixed else columns * len(colors) // side
+    return torch.tensor(colors, dtype=torch.uint8)[kind].expand(8, side, side, 3).contiguous()
+
+
+def test_hues_are_counted_and_their_places_seen():
+    red, green = (200, 0, 0), (0, 200, 0)
+    alone, apart, mixed = squares(False, (red,)), squares(False, (red, green)), squares(True, (red, green))
+    entropy = [float(family(clip, "hue")[HUES]) for clip in (alone, apart, mixed)]
+    assert entropy[0] < 0.6 * entropy[1]
+    assert entropy[1] == pytest.approx(entropy[2], abs=1e-4)
+    first = HUES + 4  # the likeness of neighbors
+    near = [float(family(clip, "hue")[first]) for clip in (alone, apart, mixed)]
+    assert near[0] == pytest.approx(1, abs=1e-3)
+    assert near[1] > 0.85
+    assert near[2] < -0.3
+    grey = squares(False, ((90, 90, 90),))
+    assert family(grey, "hue").abs().max() < 1e-3
