@@ -1,10 +1,9 @@
 """Which two worlds to compare next.
 
-The first pairs are random. From then on each pair comes from one of four rules, drawn in fixed shares:
+The first pairs are random. From then on each pair comes from one of three rules, drawn in fixed shares:
 
-    best      mutual information [1] times the chance that one of the two is among the best: what a Generator needs
-    learn     mutual information alone: what the Rewardor as a whole needs
-    duel      the favorites of two members of the ensemble [2]: finds the very best
+    learn     most mutual information [1] between the answer and the members: what the Rewardor needs
+    duel      the favorites of two members of the ensemble [2]: finds the very best, what a Generator needs
     random    any two worlds: the honest sample on which statistics may be computed
 
 Everything is a function of arrays and a seed. A world that is not eligible (dead, say) is never offered, and no pair
@@ -25,20 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, xlogy
 
-How: TypeAlias = Literal["best", "learn", "duel", "random"]
+How: TypeAlias = Literal["learn", "duel", "random"]
 Array: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.int64]
 
-SHARES: dict[How, float] = {"best": 0.4, "learn": 0.25, "duel": 0.2, "random": 0.15}
+SHARES: dict[How, float] = {"learn": 0.5, "duel": 0.3, "random": 0.2}
 
 WARM_UP = 25
 """Random pairs before there is a Rewardor worth asking."""
 
 BEST, NEWEST, OTHERS = 40, 60, 25
 """Candidates: the best by mean reward, the last born, and any others."""
-
-ELITE = 0.8
-"""Quantile of the candidates' mean rewards above which a world counts as one of the best."""
 
 
 @dataclass(frozen=True)
@@ -174,14 +170,7 @@ class _Candidates:
         self.pairs = np.stack([self.rows[self.first], self.rows[self.second]], 1)
         self.new = np.array([_key(*pair) not in taken for pair in self.pairs.tolist()])
         self.idle = np.ones(len(self.rows), dtype=bool)
-        information = mutual_information(self.reward[self.first] - self.reward[self.second])
-        self.value = {"best": information * self._promise(), "learn": information}
-
-    def _promise(self) -> Array:
-        """The chance (P,) that one of the two, at least, is among the best."""
-        bar = np.quantile(self.reward.mean(1), ELITE)
-        chance = (self.reward > bar).mean(1)
-        return np.maximum(chance[self.first], chance[self.second])
+        self.information = mutual_information(self.reward[self.first] - self.reward[self.second])
 
     def leave_alone(self, rows: Sequence[int]) -> None:
         """No longer offer these worlds."""
@@ -197,9 +186,8 @@ class _Candidates:
         free = self.new & self.idle[self.first] & self.idle[self.second]
         if not free.any():
             return {}
-        odds: dict[How, Array] = {"best": np.zeros(len(free)), "learn": np.zeros(len(free))}
-        for rule in odds:
-            odds[rule][np.argmax(np.where(free, self.value[rule], -np.inf))] = 1
+        odds: dict[How, Array] = {"learn": np.zeros(len(free))}
+        odds["learn"][np.argmax(np.where(free, self.information, -np.inf))] = 1
         duel = self._duels() * free
         if duel.any():
             odds["duel"] = duel / duel.sum()
