@@ -14,6 +14,7 @@ import argparse
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
@@ -97,12 +98,21 @@ def table(runs: Sequence[Run], cache: Path, path: Path, jobs: int) -> list[label
 
 def _begin(runs: Sequence[Run], cache: Path) -> None:
     """Import what the runs need, and note what it looks like, before somebody edits it while the table grows."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     needed = {repr((run.config.sim, run.config.rewardor, run.config.generator, run.oracle)): run for run in runs}
     for run in needed.values():
         run.rows(cache)
     for run in {run.config.sim.name: run for run in runs}.values():
         Stage(run, cache)
+
+
+def _end_with_parent() -> None:
+    """A killed table leaves nobody at work whose rows nobody would collect."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _ordered(rows: dict[int, list[labels_table.Row]]) -> list[labels_table.Row]:

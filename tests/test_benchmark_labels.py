@@ -2,10 +2,15 @@
 
 import json
 import math
+import subprocess
+import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -170,6 +175,28 @@ def test_a_vote_learns_to_like_light(toys: list[str], tmp_path: Path) -> None:
     assert row["top"] == pytest.approx(0.975, abs=0.01)
     assert row["pair_accuracy"] == 1
     assert row["alive"] == 1
+
+
+def test_who_works_for_a_table_ends_with_it(tmp_path: Path) -> None:
+    """Killed from outside, without a chance to clean up."""
+    words = ["--sims", "lenia", "--budgets", "300", "--seeds", "1", "--jobs", "1", "--out", str(tmp_path)]
+    table = subprocess.Popen([sys.executable, "-m", "benchmarks.labels", *words], cwd=Path(__file__).parents[1])
+    try:
+        _until(lambda: list(tmp_path.glob("cache/prior/*/*/lock")))
+        workers = psutil.Process(table.pid).children()
+    finally:
+        table.kill()
+        table.wait()
+    assert workers
+    _until(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers))
+
+
+def _until(done: Callable[[], object]) -> None:
+    for _ in range(1200):
+        if done():
+            return
+        time.sleep(0.1)
+    raise AssertionError("this takes more than two minutes")
 
 
 class Counting:
