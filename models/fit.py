@@ -154,7 +154,7 @@ def _folds(labels: Labels, rows: int, folds: int) -> Tensor:
     """Which fold each label is in, whatever the order of labels: neighbours in the list of pairs share worlds."""
     first, second = torch.minimum(labels.left, labels.right), torch.maximum(labels.left, labels.right)
     place = torch.empty_like(first)
-    place[torch.argsort(first * rows + second, stable=True)] = torch.arange(len(first))
+    place[torch.argsort(first * rows + second, stable=True)] = torch.arange(len(first), device=first.device)
     return place * folds // max(len(first), 1)
 
 

@@ -163,7 +163,7 @@ def _learn(kernels: Kernels, z: Tensor, questions: Questions, middle: Tensor) ->
     """
     J, m = len(kernels.unit), len(questions.first)
     if m == 0:
-        return torch.full((J,), math.exp(TOTAL[0]) / J).to(z), Manner.usual(1)
+        return torch.full((J,), math.exp(TOTAL[0]) / J).to(z), Manner.unpack(torch.zeros(size(1)).to(z))
     labelers = 1 + int(questions.labeler.max())
     if m > TUNED_ON:
         questions, m = questions[torch.linspace(0, m - 1, TUNED_ON).long()], TUNED_ON
