@@ -83,6 +83,7 @@ class Loop:
         """Learn from rounds of labels; yields 0 and each budget when the models know all that it paid for."""
         self.pairs: list[tuple[int, int]] = []
         self.answers: list[tuple[int, int]] = []
+        self.fitted = False
         self.worlds = self._simulate(self.prior, 0, self.plan.prior)
         yield 0
         for budget in sorted(budgets):
@@ -103,13 +104,13 @@ class Loop:
 
     def _label(self, count: int) -> None:
         for number in range(count if self.fresh else 1):
-            if number and len(self.pairs) >= select.WARM_UP:  # before, questions are random
+            if number and self.fitted and len(self.pairs) >= select.WARM_UP:  # before, questions are random
                 fit.refit_rewardor(self.rewardor, *self._known())
             self._ask(1 if self.fresh else count)
 
     def _ask(self, count: int) -> None:
-        worlds, known = self.worlds, bool(self.pairs)
-        reward = self.rewardor.forward(torch.from_numpy(worlds.embedding)).numpy() if known else None
+        worlds = self.worlds
+        reward = self.rewardor.forward(torch.from_numpy(worlds.embedding)).numpy() if self.fitted else None
         seed = self.seed * 100_000 + len(self.pairs)
         chosen = select.choose(count, eligible=worlds.alive, reward=reward, answered=self.pairs, seed=seed)
         if not chosen:
@@ -122,6 +123,7 @@ class Loop:
 
     def _fit(self) -> None:
         fit.fit_rewardor(self.rewardor, *self._known())
+        self.fitted = True
         self._tell()
 
     def _known(self) -> tuple[torch.Tensor, Labels, torch.Tensor]:
@@ -262,7 +264,7 @@ def _measure(loop: Loop, reference: evaluate.Reference, exam: evaluate.Exam, emi
         reference,
         loop.roll,
         loop.generator,
-        loop.rewardor if loop.pairs else None,
+        loop.rewardor if loop.fitted else None,
         utility=loop.utility,
         embed=loop.embed,
         seed=loop.seed,

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,17 @@ def test_a_longer_run_takes_over_what_a_shorter_one_measured(
     # A budget inside a round cuts it short: what comes later is another run.
     measured(run_of(toys, tmp_path, budgets=(10, 15, 30)), cache)
     assert len(counted) == 6
+
+
+def test_before_each_question_that_is_not_random_the_answers_so_far_are_learned(
+    toys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[int] = []
+    monkeypatch.setattr(labels_loop.fit, "refit_rewardor", lambda _, __, labels, ___: known.append(len(labels.answer)))
+    measured(run_of(toys, tmp_path, budgets=(40,)), tmp_path / "rounds")
+    assert known == []
+    measured(replace(run_of(toys, tmp_path, budgets=(40,)), fresh=True), tmp_path / "fresh")
+    assert known == [*range(25, 30), *range(31, 40)]  # what ends a round is fitted, with new settings
 
 
 def test_other_options_and_other_sources_are_other_runs(toys: list[str], tmp_path: Path, counted: list[int]) -> None:
