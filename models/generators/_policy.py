@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 
-def temper(reward: Tensor, base: Tensor, kl: float) -> tuple[Tensor, float]:
+def temper(reward: Tensor, base: Tensor, kl: float, fewest: float = 1.0) -> tuple[Tensor, float]:
     """Weights (N,) ∝ base · exp(reward / τ) whose divergence from the base is `kl` nats, and τ.
 
-    The divergence falls as τ rises, so τ is found by bisection. Where even the greediest weights diverge less, these
-    are returned.
+    The divergence falls as τ rises, so τ is found by bisection. It is smaller than asked where even the greediest
+    weights diverge less, or where the weights would rest on fewer than `fewest` points: 1 / Σ weight².
     """
     log_base = base.double().log().log_softmax(0)
     reward = reward.double()
@@ -19,7 +19,8 @@ def temper(reward: Tensor, base: Tensor, kl: float) -> tuple[Tensor, float]:
     for _ in range(50):
         middle = (low + high) / 2
         log_weight = (log_base + reward / (scale * math.exp(middle))).log_softmax(0)
-        if float((log_weight.exp() * (log_weight - log_base)).sum()) > kl:
+        divergence = float((log_weight.exp() * (log_weight - log_base)).sum())
+        if divergence > kl or float(log_weight.exp().square().sum()) > 1 / fewest:
             low = middle
         else:
             high = middle

@@ -42,6 +42,9 @@ CROSSED = 0.15
 JITTER = 0.005
 """Standard deviation of what is emitted, around what was simulated."""
 
+FEWEST = 16.0
+"""Parameters that what is emitted rests on at least: one of them alone may look strange and turn out to be a dud."""
+
 KEPT = 512
 """Points of the archive that a version holds: the others weigh next to nothing."""
 
@@ -101,7 +104,8 @@ class Gibbs(Generator):
         worth, tried = _worth(archive), distinct(archive.unit, alive)
         surrogate = Surrogate(archive.unit, worth, seed=self.seed)
         believed = _believe(worth, surrogate, tried)
-        weight, tau = temper(believed, 1 / behavior_density(archive.embedding[tried.shown], WIDTH), self.kl)
+        rare = 1 / behavior_density(archive.embedding[tried.shown], WIDTH)
+        weight, tau = temper(believed, rare, self.kl, FEWEST)
         kept = weight.argsort(descending=True)[:KEPT]
         self._state = {"unit": tried.unit[kept].contiguous(), "weight": weight[kept].contiguous()}
         self._state["chains"] = climb(surrogate, self._parents(200, draw), tau / COOL, draw).contiguous()

@@ -161,6 +161,15 @@ def test_tempered_weights_diverge_as_much_as_was_asked(kl) -> None:
     torch.testing.assert_close(p, expected, atol=1e-5, rtol=1e-3)
 
 
+def test_tempered_weights_rest_on_enough_points() -> None:
+    reward = torch.zeros(200)
+    reward[0] = 9.0
+    for fewest in (1.0, 4.0, 16.0):
+        weight, _ = temper(reward, torch.ones(200), 4.5, fewest)
+        assert float(1 / weight.square().sum()) >= fewest - 1e-3
+    assert float(weight[0]) > 0.2
+
+
 def test_density_counts_look_alikes() -> None:
     draw = torch.Generator().manual_seed(0)
     alike, different = 1e-4 * torch.randn(10, 40, generator=draw), torch.randn(60, 40, generator=draw)
