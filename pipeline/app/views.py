@@ -52,7 +52,7 @@ def _activity(studio: Studio) -> dict[str, Any]:
     now |= {"profile": studio.profile.name, "votes": studio.desk.votes, "ready": studio.desk.ready}
     return now | {
         "contest": contests.brief(studio),
-        "duel": _duel(studio),
+        "duel": _blind(studio),
         "interest": asdict(interest(studio.profile)),
     }
 
@@ -60,6 +60,13 @@ def _activity(studio: Studio) -> dict[str, Any]:
 def _duel(studio: Studio) -> dict[str, Any] | None:
     now = duel.state(studio.profile)
     return now.facts() if now else None
+
+
+def _blind(studio: Studio) -> dict[str, Any] | None:
+    """A duel without its score, from which people could tell which side is which; with it once it is decided."""
+    facts = _duel(studio)
+    hidden = ("won", "lost", "equal", "odds") if facts and not facts["verdict"] else ()
+    return {key: value for key, value in facts.items() if key not in hidden} if facts else None
 
 
 activity = _Brief(_activity, 0.4)

@@ -149,6 +149,7 @@ def test_a_duel_of_two_versions_is_offered_fought_and_decided(studio: Squares, p
     expect(page.locator(".duel")).to_contain_text("Are the worlds of version 2 better than those of version 1?")
     page.get_by_role("button", name="Compare them").click()
     expect(page.locator(".stage .strip")).to_contain_text("Are the worlds of version 2 better")
+    expect(page.locator(".stage .strip")).not_to_contain_text("won")
     answer(studio, page, newer=True)  # it was on the stage when the duel began
     while not duels(studio)["verdict"]:
         left, right = shown(studio, page)

@@ -208,6 +208,8 @@ def test_a_storm_of_votes_is_told_to_wait(client: TestClient) -> None:
         ("/api/vote", {"token": "a b", "answer": "left", "response_ms": 1}),
         ("/api/browse", {"count": 10_000, "order": "best"}),
         ("/api/browse", {"count": 4, "order": "worst"}),
+        ("/api/contest", {"goal": "worst", "count": 4, "by": "people"}),
+        ("/api/contest", {"goal": "best", "count": 13, "by": "people"}),
         ("/api/train", {"role": "../labels", "run": False}),
         ("/api/save", {"rollout": "../../etc/passwd"}),
         ("/api/profiles", {"name": "x"}),
@@ -240,6 +242,19 @@ def test_training_is_paused_and_resumed_by_a_file(client: TestClient, studio: St
     assert not studio.profile.paused("generator")
     client.post("/api/train", json={"role": "rewardor", "run": True}, headers=OWN)
     assert not studio.profile.paused("rewardor")
+
+
+def test_a_contest_begins_and_ends_and_what_cannot_begin_yet_says_why(client: TestClient) -> None:
+    refused = client.post("/api/contest", json={"goal": "order", "count": 4, "by": "people"}, headers=OWN)
+    assert refused.status_code == 400
+    assert "label more pairs first" in refused.json()["detail"]
+    assert client.post("/api/duel", headers=OWN).status_code == 400
+    assert client.get("/api/contest").json()["contest"] is None
+    for pair in pairs(client, 4):
+        vote(client, pair)
+    begun = client.post("/api/contest", json={"goal": "order", "count": 3, "by": "people"}, headers=OWN).json()
+    assert [each["settled"] for each in begun["worlds"]] == [False] * 3
+    assert client.post("/api/contest/end", headers=OWN).json()["contest"] is None
 
 
 def test_a_world_is_browsed_kept_and_downloaded(client: TestClient, studio: StillStudio) -> None:
@@ -284,7 +299,23 @@ def test_a_vote_for_a_profile_that_no_longer_runs_is_refused(client: TestClient,
 # -- who may ask ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["pairs", "vote", "undo", "browse", "save", "train", "open", "profiles"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pairs",
+        "vote",
+        "undo",
+        "browse",
+        "save",
+        "train",
+        "open",
+        "profiles",
+        "contest",
+        "contest/end",
+        "duel",
+        "duel/end",
+    ],
+)
 def test_other_sites_cannot_make_a_browser_act(client: TestClient, path: str) -> None:
     assert client.post(f"/api/{path}", json={}).status_code == 403
     for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):

@@ -30,7 +30,7 @@
     drawn = text;
     element.hidden = !(contest || duel || interest.enough);
     if (contest) element.replaceChildren(make("b", {}, title(contest)), meter(contest.odds), make("span", {}, progress(contest)));
-    else if (duel) element.replaceChildren(make("b", {}, duelTitle(duel)), meter(duel.odds), make("span", {}, duelProgress(duel)));
+    else if (duel) element.replaceChildren(make("b", {}, duelTitle(duel)), ...duelScore(duel));
     else if (interest.enough) element.replaceChildren(make("b", {}, say("interest_enough")), make("span", {}, say("interest_stop")));
   }
 
@@ -115,6 +115,10 @@
   /* -- on the Train page: whether the newest worlds beat earlier ones ---------------------------------------------- */
 
   const duelTitle = ({ verdict, version, rival }) => say(`duel_${verdict || "open"}`, { version, rival });
+
+  /* Who labels sees no score before the end: it would tell which side is which. */
+  const duelScore = (duel) =>
+    duel.verdict ? [meter(duel.odds), make("span", {}, duelProgress(duel))] : [make("span", {}, say("duel_left", { n: duel.open }))];
 
   const duelProgress = ({ verdict, won, lost, equal, open }) =>
     [say("duel_score", { won, lost, equal }), ...(verdict ? [] : [say("duel_left", { n: open })])].join(" · ");
