@@ -105,7 +105,7 @@ class Loop:
     def _label(self, count: int) -> None:
         for number in range(count if self.fresh else 1):
             if number and self.fitted and len(self.pairs) >= select.WARM_UP:  # before, questions are random
-                fit.refit_rewardor(self.rewardor, *self._known())
+                self._refit()
             self._ask(1 if self.fresh else count)
 
     def _ask(self, count: int) -> None:
@@ -125,6 +125,9 @@ class Loop:
         fit.fit_rewardor(self.rewardor, *self._known())
         self.fitted = True
         self._tell()
+
+    def _refit(self) -> None:
+        self.rewardor.refit(*self._known())
 
     def _known(self) -> tuple[torch.Tensor, Labels, torch.Tensor]:
         """Embeddings, labels and reference."""

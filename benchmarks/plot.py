@@ -79,7 +79,8 @@ class Plot:
         self._pen.line(
             [axis for at in line for axis in at], FAINT if thin else ink, SHARP * (1 if thin else 2), "curve"
         )
-        for at, low, high in self.spans.get(name, ()):
+        for at, *ends in self.spans.get(name, ()):
+            low, high = (min(max(end, self.y_ticks[0]), self.y_ticks[-1]) for end in ends)
             self._pen.line((*self._at(at, low), *self._at(at, high)), ink, SHARP)
         for x, y in () if thin else line:
             self._pen.ellipse((x - 4 * SHARP, y - 4 * SHARP, x + 4 * SHARP, y + 4 * SHARP), ink)

@@ -160,7 +160,7 @@ def test_before_each_question_that_is_not_random_the_answers_so_far_are_learned(
     toys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known: list[int] = []
-    monkeypatch.setattr(labels_loop.fit, "refit_rewardor", lambda _, __, labels, ___: known.append(len(labels.answer)))
+    monkeypatch.setattr(labels_loop.Loop, "_refit", lambda loop: known.append(len(loop.pairs)))
     measured(run_of(toys, tmp_path, budgets=(40,)), tmp_path / "rounds")
     assert known == []
     measured(replace(run_of(toys, tmp_path, budgets=(40,)), fresh=True), tmp_path / "fresh")
