@@ -7,8 +7,9 @@ The function is never observed: each of m answers depends on one difference of i
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -174,7 +175,11 @@ def _solve(factor: Tensor, x: Tensor) -> Tensor:
 
 
 def learn(
-    kernels: Tensor, told: Callable[[Tensor], Told], surprise: Callable[[Tensor], Tensor], code: Tensor
+    kernels: Tensor,
+    told: Callable[[Tensor], Told],
+    surprise: Callable[[Tensor], Tensor],
+    code: Tensor,
+    rivals: Callable[[Tensor], Sequence[Tensor]] = lambda _: (),
 ) -> tuple[Tensor, Tensor]:
     """What maximises evidence times prior: the amplitudes of a sum of kernels, and how answers depend on it.
 
@@ -183,6 +188,7 @@ def learn(
         told: What was answered, given the code (n,) of how people answer.
         surprise: Minus the logarithm of a code's prior.
         code: (n,) to start from.
+        rivals: Codes far from one that was found, tried too: from one that is better the search starts again.
 
     Returns:
         Amplitudes (J,) and the code.
@@ -202,8 +208,15 @@ def learn(
     at = torch.cat([kernels.new_zeros(J), code.to(kernels)]).cpu().numpy()
     bounds = [((BOUNDS[0] - equal) / SHARE, (BOUNDS[1] - equal) / SHARE)] * J + [(-FAR, FAR)] * len(code)
     options = {"maxfun": EVALUATIONS, "ftol": 1e-9, "gtol": 0.05}  # nats: less is nothing
-    found = torch.from_numpy(minimize(loss, at, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x)
-    return (equal + SHARE * found[:J]).exp().to(kernels), found[J:].to(kernels)
+    search = partial(minimize, loss, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    found = search(at)
+    for rival in rivals(torch.from_numpy(found.x[J:])):
+        start[0] = torch.zeros_like(start[0])
+        point = np.concatenate([found.x[:J], rival.numpy()])
+        if loss(point)[0] < found.fun:
+            found = search(point)
+    best = torch.from_numpy(found.x).to(kernels)
+    return (equal + SHARE * best[:J]).exp(), best[J:]
 
 
 def _evidence(kernel: Tensor, told: Told, start: Tensor) -> tuple[Tensor, Tensor]:

@@ -88,6 +88,17 @@ def size(labelers: int) -> int:
     return 3 * labelers + 1
 
 
+def opposites(code: Tensor) -> list[Tensor]:
+    """The same, each time with another labeler answering the opposite: no small step leads there."""
+    labelers = (len(code) - 1) // 3
+    if labelers < 2:
+        return []
+    found = [code.clone() for _ in range(labelers)]
+    for labeler, other in enumerate(found):
+        other[labeler] = -2 / RELIABILITY - other[labeler]
+    return found
+
+
 def surprise(code: Tensor) -> Tensor:
     """Minus the logarithm of the prior of `Manner.unpack`'s numbers, up to a constant.
 

@@ -12,7 +12,7 @@ from models.rewardors._answers import Questions, understand
 from models.rewardors._features import FAMILIES, F, describe
 from models.rewardors._gaussian_process import TOTAL, learn
 from models.rewardors._kernels import Kernels
-from models.rewardors._labelers import MANNER, Manner, size, surprise
+from models.rewardors._labelers import MANNER, Manner, opposites, size, surprise
 from models.rewardors._posterior import draw_members
 
 TUNED_ON = 400
@@ -171,5 +171,5 @@ def _learn(kernels: Kernels, z: Tensor, questions: Questions, middle: Tensor) ->
     both = torch.cat([z[questions.first], second])
     stack = torch.stack([k[:m, :m] - k[:m, m:] - k[m:, :m] + k[m:, m:] for k in kernels.each(both, both)])
     code = torch.zeros(size(labelers))
-    amplitude, code = learn(stack, lambda code: questions.told(Manner.unpack(code)), surprise, code)
+    amplitude, code = learn(stack, lambda code: questions.told(Manner.unpack(code)), surprise, code, opposites)
     return amplitude, Manner.unpack(code)

@@ -5,13 +5,13 @@ import torch
 
 from models import Labels
 from models.preference import LEFT, RIGHT
-from models.rewardors._features import F
-from models.rewardors._labelers import Manner, size, surprise
+from models.rewardors._features import FAMILIES, F
+from models.rewardors._labelers import Manner, opposites, size, surprise
 from models.rewardors.common import Common
 
 WORLDS, KNOWN = 400, 300
 EMBEDDING = torch.randn(WORLDS, F, generator=torch.Generator().manual_seed(0))
-UTILITY = EMBEDDING[:, -9:].sum(1) / 3
+UTILITY = EMBEDDING[:, FAMILIES["symmetry"]][:, :3] @ torch.tensor([1.0, -1.0, 0.5]) / 1.5
 REFERENCE = torch.arange(WORLDS) < 150
 
 
@@ -101,6 +101,15 @@ def test_whoever_is_new_answers_like_people_in_general(known):
     rewardor.refit(EMBEDDING, more, REFERENCE)
     assert torch.equal(rewardor.state()["reliability"][:3], known.state()["reliability"])
     assert rewardor.state()["reliability"][3:].tolist() == [1, 1]
+
+
+def test_the_opposite_of_the_opposite_is_the_same():
+    code = torch.randn(size(3), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for labeler, other in enumerate(opposites(code)):
+        turned = torch.where(torch.arange(3) == labeler, -1, 1) * Manner.unpack(code).reliability
+        torch.testing.assert_close(Manner.unpack(other).reliability, turned)
+        torch.testing.assert_close(opposites(other)[labeler], code)
+    assert opposites(code[:4]) == []
 
 
 @pytest.mark.parametrize("labelers", [1, 3])
