@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.rewardors._features import F
 from pipeline import checkpoint, loop, train
 from pipeline.config import Config, Plugin, RolloutPlan
 from pipeline.driver import Driver
@@ -185,7 +186,7 @@ def test_weights_from_before_settings_were_kept_are_searched_at_once(profile: Pr
     kept = {name: value for name, value in checkpoint.weights(profile, "rewardor", 1).items() if name not in old}
     snapshot = {name: value for name, value in made.snapshot.items() if name != "searched"}
     checkpoint.commit(profile, "rewardor", kept, {"snapshot": snapshot, "model": made.more["model"]})
-    assert loop.load_rewardor(profile).forward(torch.zeros(1, 202)).isfinite().all(), "the page goes on"
+    assert loop.load_rewardor(profile).forward(torch.zeros(1, F)).isfinite().all(), "the page goes on"
     label(profile, 1, start=12)
     assert loop.due_fit(profile)
     train.step(profile, "rewardor")
