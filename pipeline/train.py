@@ -24,10 +24,13 @@ from ray.actor import ActorHandle
 from pipeline.checkpoint import Role
 
 if TYPE_CHECKING:
+    from pipeline.config import Config
     from pipeline.profile import Profile
 
 POLL = 0.2
 """Seconds between two looks at the files."""
+PATIENCE_S = 10**8
+"""How long workers wait for each other, in seconds: people may take a weekend off."""
 SCRATCH = "alife-train-"
 """Begins the names of folders in which Ray Train keeps its own books; the id of their process follows."""
 
@@ -105,21 +108,48 @@ class _Trainer:
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
         logging.getLogger("ray.train").setLevel(logging.ERROR)
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchTrainer
+        from ray.train.torch import TorchConfig, TorchTrainer
+
+        from pipeline.profile import Profile
 
         _sweep()
+        profile = Profile.open(config["root"], config["name"])
+        count, each = workers(profile.config, config["role"], cpus, ray.cluster_resources().get("GPU", 0))
         trainer = ray.get_runtime_context().current_actor
         with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-") as scratch:
             TorchTrainer(
                 _work,
                 train_loop_config=config | {"trainer": trainer},
-                scaling_config=ScalingConfig(num_workers=1, resources_per_worker={"CPU": cpus}),
+                torch_config=TorchConfig(backend="gloo", timeout_s=PATIENCE_S),
+                scaling_config=ScalingConfig(num_workers=count, resources_per_worker=each, use_gpu="GPU" in each),
                 run_config=RunConfig(
                     name=f"{config['name']}-{config['role']}-{uuid.uuid4().hex[:8]}",
                     storage_path=scratch,
                     failure_config=FailureConfig(max_failures=-1),
                 ),
             ).fit()
+
+
+def workers(config: "Config", role: Role, cpus: float, gpus: float) -> tuple[int, dict[str, float]]:
+    """How many workers train a model together, and what each of them gets.
+
+    Only a Rewardor that says so (`parallel`) is fitted by several, and on GPUs. They share the CPUs of one, so that no
+    plan changes, and have a GPU each if there are enough.
+
+    Args:
+        config: Of the profile.
+        role: Which model.
+        cpus: CPU tickets of the job.
+        gpus: GPUs of the cluster.
+    """
+    from pipeline import plugins
+
+    wanted = config.train.workers
+    if role != "rewardor" or (wanted == 1 and not gpus):
+        return 1, {"CPU": cpus}
+    if not getattr(plugins.find("rewardors", config.rewardor.name), "parallel", False):
+        return 1, {"CPU": cpus}
+    return wanted, {"CPU": cpus / wanted} | ({"GPU": 1} if gpus >= wanted else {})
 
 
 def _sweep() -> None:
@@ -135,19 +165,28 @@ def _work(config: dict) -> None:
     import torch
     from ray.train import report
 
+    from models import workers as together
+    from pipeline import loop
     from pipeline.profile import Profile
 
     torch.set_num_threads(1)
     os.nice(2)
     profile = Profile.open(config["root"], config["name"])
-    with profile.claim(config["role"]):  # also tells everybody that this job is up
-        train(
-            profile,
-            config["role"],
-            once=config["once"],
-            tell=lambda version: report({"version": version}),
-            stop=lambda: ray.get(config["trainer"].stopping.remote()),
-        )
+    if not together.leads():
+        together.follow(loop.new_rewardor(profile).fit)
+        return
+    try:
+        with profile.claim(config["role"]):  # also tells everybody that this job is up
+            train(
+                profile,
+                config["role"],
+                once=config["once"],
+                # Ray waits until all workers have reported: those that follow have nothing to say
+                tell=lambda version: None if together.several() else report({"version": version}),
+                stop=lambda: ray.get(config["trainer"].stopping.remote()),
+            )
+    finally:
+        together.hand_out(None)
 
 
 def train(
