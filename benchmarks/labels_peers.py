@@ -105,6 +105,8 @@ def main() -> None:
             continue
         print(line(rows[-1]), flush=True)
         write(given.out / "labels_peers.parquet", partial(pq.write_table, pa.Table.from_pylist(rows)))
+    if not rows:
+        sys.exit("nothing was measured")
     print(text(rows))
     save(rows, given.out / "labels_peers.png")
 
