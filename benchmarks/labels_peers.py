@@ -7,7 +7,7 @@
 Peers live in an environment of their own, without which they are named and left out. Finished runs lie in DIR/cache,
 or in what --cache names, which this table may share with that of `labels`; an interrupted one goes on where it stopped.
 
-Everyone starts from the same 300 worlds of the prior, asks in rounds of 25 labels and simulates 150 worlds after each;
+Everyone starts from the same 300 worlds of the prior, asks in rounds of 25 labels, each of which pays for ten worlds;
 everyone emits worlds that are simulated with fresh seeds and measured by `pipeline.evaluate.measure`: the dead have
 lost. `learn_s` are CPU seconds of choosing pairs, learning and proposing, without simulating, which costs the same.
 What each was given, beyond the defaults of its library:
