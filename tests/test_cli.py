@@ -368,8 +368,11 @@ def test_ctrl_c_leaves_the_launcher_without_a_word() -> None:
     seen = b""
     while not seen.endswith(b"[default]: "):
         seen += os.read(here, 1000)
-    time.sleep(0.3)  # a signal between the prompt and the reading is noticed only after a line
-    process.send_signal(signal.SIGINT)
+    for _ in range(20):  # a signal between the prompt and the reading is noticed only after a line, or with the next
+        time.sleep(0.5)
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) == 0
     seen += os.read(here, 1000)
     os.close(here)

@@ -296,7 +296,7 @@ def test_everything_is_merged_and_nothing_lost(profile: Profile, monkeypatch: py
     truth = before.labels(), before.rollouts(), before.embeddings("common", 1)
     profile.compact()
     profile.compact(grace_s=0)
-    for folder in ("labels", "rollouts", "embeddings/common-2"):
+    for folder in ("labels", "rollouts", "embeddings/common-1"):
         assert len(profile.store.list(f"{folder}/")) == 1
     for fresh in (again(profile), profile):
         after = fresh.labels(), fresh.rollouts(), fresh.embeddings("common", 1)

@@ -93,6 +93,14 @@ def press(page: Any, key: str) -> None:
     expect(page.locator(".stage")).to_have_attribute("data-state", "pair")
 
 
+def settle(page: Any) -> None:
+    """Wait until a page has noticed what others did: a key counts for a pair that was there for a while."""
+    shown = None
+    while page.locator(".stage").get_attribute("data-pair") != shown:
+        shown = page.locator(".stage").get_attribute("data-pair")
+        page.wait_for_timeout(3000)
+
+
 def count(page: Any) -> int:
     return int(page.locator(".stage .count b").inner_text())
 
@@ -321,6 +329,7 @@ def test_a_profile_is_made_and_the_first_one_opened_again(visit: Callable[..., A
     assert studio.profile.name == "first"
 
     # whoever was looking elsewhere meanwhile loses nothing
+    settle(other)
     press(other, "ArrowUp")
     saved(studio, ["tie"])
     assert len(answers(studio)) == before + 1
