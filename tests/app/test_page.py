@@ -165,7 +165,7 @@ def test_one_key_is_one_answer_however_long_it_is_held(visit: Callable[..., Any]
           press('ArrowRight', false); // a slip of the finger, too soon to be meant
         }"""
     )
-    page.wait_for_timeout(600)
+    page.wait_for_timeout(2000)
     assert len(answers(studio)) == before + 1
 
 

@@ -46,8 +46,12 @@
     async send(profile) {
       if (this.sending) return;
       this.sending = true;
-      for (const answer of this.waiting(profile)) if (!(await this.deliver(answer))) break;
-      this.sending = false;
+      try {
+        let next; /* looked for each time: more answers may be given meanwhile */
+        while ((next = this.waiting(profile)[0]) && (await this.deliver(next)));
+      } finally {
+        this.sending = false;
+      }
     }
 
     async settled() {

@@ -170,6 +170,7 @@ function block(why) {
 }
 
 async function undo() {
+  send(); /* the answer to take back may not have left yet */
   await outbox.settled();
   if (outbox.waiting(profile).length) return toast(say("undo_waits"), true);
   try {
