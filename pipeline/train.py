@@ -175,7 +175,6 @@ def _work(config: dict) -> None:
     from pipeline.profile import Profile
 
     torch.set_num_threads(1)
-    os.nice(2)
     profile = Profile.open(config["root"], config["name"])
     if not together.leads():
         together.follow(loop.new_rewardor(profile).fit)
