@@ -86,7 +86,7 @@ class Beside(Generic[A, B]):
             answer, trouble = self._line.recv()
         except (EOFError, OSError):
             self._process.join()
-            raise BesideError(f"its process ended with code {self._process.exitcode}") from None
+            raise BesideError(f"the process beside ended with code {self._process.exitcode}") from None
         if trouble:
             raise BesideError(trouble)
         self._patience = PATIENCE_S[0]

@@ -219,14 +219,14 @@ def fit(profile: Profile, beside: Callable[[Profile], Settings | None] | None = 
             where there are no settings to learn with meanwhile, the search is waited for.
 
     Returns:
-        The version; None while the search is under way.
+        The version; None where nothing but a search is due, which is under way.
     """
-    if due_refit(profile):
-        return refit(profile)
     if beside is None or newest(profile, "rewardor") is None:
-        return adopt(profile, search(profile))
-    settings = beside(profile)
-    return None if settings is None else adopt(profile, settings)
+        return refit(profile) if due_refit(profile) else adopt(profile, search(profile))
+    settings = beside(profile) if due_search(profile) else None
+    if settings is not None:  # it learns all labels, too: however fast they come, a search does not wait for a lull
+        return adopt(profile, settings)
+    return refit(profile) if due_refit(profile) else None
 
 
 def refit(profile: Profile) -> int:

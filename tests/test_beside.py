@@ -34,6 +34,6 @@ def test_one_piece_of_work_at_a_time_whatever_becomes_of_it(tmp_path: Path) -> N
         with pytest.raises(BesideError, match="ended with code -9"):
             wait(beside, "die")
         assert wait(beside, str(gate)) == str(gate), "in a new process"
-        other_one = psutil.Process(beside._process.pid)
+        running = psutil.Process(beside._process.pid)
         assert beside(str(other)) is None
-    assert not other_one.is_running(), "it ends in the middle of its work"
+    assert not running.is_running(), "it ends in the middle of its work"
