@@ -23,10 +23,6 @@ from models.generators._chains import climb, reflect
 from models.generators._policy import behavior_density, temper
 from models.generators._surrogate import Surrogate
 
-LUCK = 4.0
-"""How many worlds of the same parameters are believed as much as the regression: the variance between their seeds, over
-that of parameters around the regression."""
-
 REPEATS, ELITES, CHAINS = 0.3, 0.3, 0.3
 """Shares of what is emitted itself, of mutated elites, and of chains in what is explored; the rest is prior."""
 
@@ -48,9 +44,6 @@ FEWEST = 16.0
 KEPT = 512
 """Points of the archive that a version holds: the others weigh next to nothing."""
 
-WIDTH = 0.06
-"""Of the kernel in which worlds look alike, in squared median distances."""
-
 
 class Gibbs(Generator):
     """Emits what scored well and will live again; explores around it and where the regression promises more.
@@ -59,13 +52,17 @@ class Gibbs(Generator):
         dim: D.
         seed: Fixes the chains that `tell` runs.
         kl: Divergence of what is emitted from all that was simulated, in nats: 2 is diverse, 5 is greedy.
+        luck: How many worlds of the same parameters are believed as much as the regression: the variance between their
+            seeds, over that of parameters around the regression.
+        width: Of the kernel in which worlds look alike, in squared median distances.
     """
 
     version: ClassVar[int] = 2
+    tunable: ClassVar[dict[str, tuple[float, float]]] = {"kl": (2.0, 7.0), "luck": (1.0, 16.0), "width": (0.01, 0.4)}
 
-    def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5) -> None:
+    def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5, luck: float = 4.0, width: float = 0.06) -> None:
         super().__init__(dim, seed=seed)
-        self.kl = kl
+        self.kl, self.luck, self.width = kl, luck, width
         self._state: dict[str, Tensor] = {}
 
     def ask(self, n: int, seed: int, *, explore: bool = False) -> Tensor:
@@ -103,8 +100,8 @@ class Gibbs(Generator):
             return {}
         worth, tried = _worth(archive), distinct(archive.unit, alive)
         surrogate = Surrogate(archive.unit, worth, seed=self.seed)
-        believed = _believe(worth, surrogate, tried)
-        rare = 1 / behavior_density(archive.embedding[tried.shown], WIDTH)
+        believed = _believe(worth, surrogate, tried, self.luck)
+        rare = 1 / behavior_density(archive.embedding[tried.shown], self.width)
         weight, tau = temper(believed, rare, self.kl, FEWEST)
         kept = weight.argsort(descending=True)[:KEPT]
         self._state = {"unit": tried.unit[kept].contiguous(), "weight": weight[kept].contiguous()}
@@ -120,9 +117,9 @@ class Gibbs(Generator):
         self._state = dict(state)
 
 
-def _believe(worth: Tensor, surrogate: Surrogate, tried: Distinct) -> Tensor:
+def _believe(worth: Tensor, surrogate: Surrogate, tried: Distinct, luck: float) -> Tensor:
     """What parameters (G,) are believed to earn on average: from the worth (B,) of worlds, and the regression on it."""
-    own = tried.count / (tried.count + LUCK)
+    own = tried.count / (tried.count + luck)
     return own * tried.mean(worth) + (1 - own) * surrogate(tried.unit)
 
 
