@@ -148,7 +148,7 @@ def due_tell(profile: Profile) -> bool:
         return False
     if generator is None or generator.snapshot["rewardor"] != rewardor.number:
         return True
-    return not due_blocks(profile) and generator.snapshot["rollouts"] < len(_learned_from(profile.rollouts()).id)
+    return not due_blocks(profile) and generator.snapshot["rollouts"] < len(learned_from(profile.rollouts()).id)
 
 
 def settled(profile: Profile) -> bool:
@@ -215,7 +215,7 @@ def tell(profile: Profile) -> int:
     fitted = newest(profile, "rewardor")
     if fitted is None:
         raise ValueError("a generator is told only after a rewardor was fitted")
-    rollouts = _learned_from(profile.rollouts())
+    rollouts = learned_from(profile.rollouts())
     archive = scored(profile, load_rewardor(profile), rollouts)
     generator = new_generator(profile, rollouts.unit.shape[1])
     metrics = generator.tell(archive) | _progress(profile, rollouts, archive)
@@ -224,7 +224,7 @@ def tell(profile: Profile) -> int:
     return checkpoint.commit(profile, "generator", generator.state(), made)
 
 
-def _learned_from(rollouts: RolloutTable) -> RolloutTable:
+def learned_from(rollouts: RolloutTable) -> RolloutTable:
     """Without the worlds that somebody merely browsed: what a Generator learns depends on labels alone."""
     return rollouts.where(rollouts.block >= 0)
 
@@ -276,13 +276,17 @@ def labelers(labels: LabelTable) -> list[str]:
 
 def scored(profile: Profile, rewardor: Rewardor, rollouts: RolloutTable) -> Archive:
     """The archive of these rollouts, scored by a Rewardor."""
-    table = profile.embeddings(profile.config.rewardor.name, rewardor.version)
+    return fitting.archive(rewardor, *archived(profile, rollouts))
+
+
+def archived(profile: Profile, rollouts: RolloutTable) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of these rollouts parameters (B, D), whether the Rewardor saw them alive (B,), and embeddings (B, F) or NaN."""
+    table = profile.embeddings(profile.config.rewardor.name, _version(profile, "rewardor"))
     rows = _Rows(table).of(rollouts.id, None)
     alive = (rollouts.status == "alive") & (rows >= 0)
     embedding = np.full((len(rows), table.values.shape[1]), np.nan, np.float32)
     embedding[alive] = table.values[rows[alive]]
-    unit = torch.from_numpy(rollouts.unit)
-    return fitting.archive(rewardor, unit, torch.from_numpy(alive), torch.from_numpy(embedding))
+    return torch.from_numpy(rollouts.unit), torch.from_numpy(alive), torch.from_numpy(embedding)
 
 
 class _Rows:
