@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -96,7 +97,11 @@ class Study:
         self.answers: dict[str, int] = about["answers"]
         self.profiles: dict[str, Any] = about["profiles"]
         self.model: str = next(iter(self.profiles.values()))[self.role]["name"]
-        self.data = {name: Data.parse(self.store.get(_data(name))) for name in self.profiles}
+
+    @cached_property
+    def data(self) -> dict[str, Data]:
+        """What each profile held."""
+        return {name: Data.parse(self.store.get(_data(name))) for name in self.profiles}
 
     def config(self, name: str) -> Config:
         """What a profile's models and simulation were set to, as far as this study needs to know."""

@@ -49,10 +49,10 @@ def search(study: Study, count: int, seconds: float, say: Say) -> bool:
         say: Told each trial that has ended.
     """
     _hush()
-    cluster.start()
+    cluster.start(quiet=True)
     halving = _Halving()
     watcher = _Watcher(study.candidates(count), halving.weak, say)
-    with tempfile.TemporaryDirectory(prefix="alife-tune-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=study.folder.resolve()) as scratch:  # where all nodes reach it
         tune.Tuner(
             tune.with_resources(_try, {"CPU": 1}),
             param_space={

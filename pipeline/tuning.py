@@ -71,7 +71,7 @@ def say(line: str) -> None:
 def _tell(this: Study, trials: int) -> None:
     found = tuned.results(this, trials)
     if not any(each.whole for each in found):
-        print(f"There was no time to see what the {this.role} costs as it is now: the same command goes on.")
+        print(f"What the {this.role} costs as it is now is not known yet: the same command goes on.")
         return
     told, picture = tuned.table(this, found), this.folder / "found.png"
     this.store.replace("found.txt", f"{told}\n".encode())
