@@ -197,11 +197,12 @@ def begin(profiles: Sequence[Profile], role: Role, folder: Path | None = None, *
     """
     _refuse_mixtures(profiles, role)
     tunable(role, getattr(profiles[0].config, role).name)
-    about = {"role": role, "profiles": {profile.name: _settings(profile, role) for profile in profiles}}
+    settings = {profile.name: _settings(profile, role) for profile in profiles}
+    about: dict[str, Any] = {"role": role, "profiles": settings}
     home = profiles[0].root / ".tune"
     paths = [folder] if folder else home.glob("*")
     there = [Study(path) for path in paths if (path / "study.json").exists()]
-    same = [study for study in there if study.role == role and study.profiles == about["profiles"]]
+    same = [study for study in there if study.role == role and study.profiles == settings]
     if folder and there and not same:
         raise ProfileError(f"{folder} holds a study of other profiles, or of models with other options")
     last = max(same, key=lambda study: study.begun, default=None)
@@ -230,8 +231,8 @@ def _settings(profile: Profile, role: Role) -> dict[str, Any]:
     chosen = profile.config
     if role == "rewardor":
         return {"rewardor": dict(vars(chosen.rewardor))}
-    plugin_settings = {key: dict(vars(getattr(chosen, key))) for key in ("rewardor", "generator", "sim")}
-    return {"seed": chosen.seed, **plugin_settings}
+    settings: dict[str, Any] = {key: dict(vars(getattr(chosen, key))) for key in ("rewardor", "generator", "sim")}
+    return settings | {"seed": chosen.seed}
 
 
 def _refuse_mixtures(profiles: Sequence[Profile], role: Role) -> None:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pipeline.study import Study, tunable
 from pipeline.tuned import Found, headline, present, winner
 
-PANEL, HIGH, LEFT, TOP, BOTTOM, GAP = 340, 400, 84, 70, 62, 26
+PANEL, HIGH, LEFT, TOP, BOTTOM, GAP = 330, 400, 84, 70, 62, 44
 SHARP = 3
 """Drawn larger, then reduced: smooth dots."""
 

@@ -88,8 +88,8 @@ def table(study: Study, found: Sequence[Found]) -> str:
 
 def headline(study: Study) -> str:
     """What was tuned, with what."""
-    told = ", ".join(f"{count} of {name}" for name, count in study.answers.items())
-    return f"{study.role} {study.model}, by the answers of people and programs: {told}"
+    told = " and ".join(f"{count} answers in {name}" for name, count in study.answers.items())
+    return f"{study.role} {study.model}, by {told}"
 
 
 def _value(study: Study, options: Options, name: str) -> str:
