@@ -42,7 +42,7 @@ def run(
     end = time.monotonic() + 60 * minutes
     for left, each in zip(range(len(studies), 0, -1), studies, strict=True):
         _search(each, trials, (end - time.monotonic()) / left)
-        _tell(each, trials)
+        _tell(each, trials, hint=not apply)
         if apply:
             _apply(each, trials, root)
     if searching:
@@ -68,7 +68,7 @@ def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-def _tell(this: Study, trials: int) -> None:
+def _tell(this: Study, trials: int, *, hint: bool) -> None:
     found = tuned.results(this, trials)
     if not any(each.whole for each in found):
         print(f"What the {this.role} costs as it is now is not known yet: the same command goes on.")
@@ -79,7 +79,7 @@ def _tell(this: Study, trials: int) -> None:
     print(f"\n{told}\n\nPicture: {picture}\n{tuned.verdict(found)}")
     if this.tried < trials:
         print("Not all were tried: the same command goes on.")
-    elif tuned.winner(found):
+    elif hint and tuned.winner(found):
         print(f"To have it in {' and '.join(this.profiles)}: the same command with --apply.")
 
 
