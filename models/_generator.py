@@ -1,6 +1,7 @@
 """What a Generator is: a distribution over the unit cube that learns from everything rolled out so far."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,9 +34,13 @@ class Generator(ABC):
     Args:
         dim: D, the number of parameters.
         seed: Fixes whatever randomness `tell` needs.
+
+    Attributes:
+        tunable: Options of the constructor that `alife tune` may try: see `Rewardor`.
     """
 
     version: ClassVar[int]
+    tunable: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     def __init__(self, dim: int, *, seed: int = 0) -> None:
         self.dim = dim

@@ -1,6 +1,7 @@
 """What a Rewardor is: from a clip to how much people would like it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
@@ -34,11 +35,14 @@ class Rewardor(ABC):
 
     Attributes:
         version: Raised whenever `embed` changes: old embeddings are then made again.
+        tunable: Options of the constructor that `alife tune` may try, each with its lowest and highest value, above 0:
+            it searches evenly in the logarithm, and among whole numbers where both are. They never change `embed`.
         members: M, at least 1.
         caution: What `score` takes off the mean, in standard deviations over members.
     """
 
     version: ClassVar[int]
+    tunable: ClassVar[Mapping[str, tuple[float, float]]] = {}
     members: int
     caution: float = 0.0
 

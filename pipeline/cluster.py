@@ -1,6 +1,7 @@
 """Starting or joining Ray, and the plan of who gets which share of it."""
 
 import contextlib
+import logging
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -65,27 +66,29 @@ def plan(cpus: float, *, train: bool, actor: float) -> ResourcePlan:
     return ResourcePlan(cpus=cpus, train=each, actor=actor, actors=actors)
 
 
-def start() -> None:
-    """Join the cluster named by RAY_ADDRESS, or start Ray on this machine."""
+def start(*, quiet: bool = False) -> None:
+    """Join the cluster named by RAY_ADDRESS, or start Ray on this machine; what it merely wants to mention, or not."""
     if ray.is_initialized():
         return
+    level = logging.ERROR if quiet else logging.INFO
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
     os.environ.setdefault("RAY_worker_niceness", str(NICE))
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False)
+        ray.init(log_to_driver=False, logging_level=level)
     else:
-        _KEEPER.submit(_start_here).result()
+        _KEEPER.submit(_start_here, level).result()
     _protect_token()
 
 
-def _start_here() -> None:
+def _start_here(level: int) -> None:
     ray.init(
         address="local",
         num_cpus=max(2, os.cpu_count() or 2),
         include_dashboard=False,
         object_store_memory=300 * 2**20,
         log_to_driver=False,
+        logging_level=level,
     )
 
 

@@ -1,4 +1,4 @@
-"""The verbs that keep profiles: going on from one, comparing two, putting one away, sending one and receiving it."""
+"""The verbs that keep profiles: going on from one, comparing two, tuning some, putting one away, sending, receiving."""
 
 import sys
 from pathlib import Path
@@ -64,6 +64,34 @@ def compare(
     except OSError as error:
         raise typer.BadParameter(f"nothing can be written to {out}: {error.strerror}") from None
     print(f"Film: {film}")
+
+
+@verbs.command()
+def tune(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Profiles whose models are the same.")],
+    role: Annotated[str, typer.Option("--role", metavar="rewardor|generator", help="Only this model.")] = "",
+    trials: Annotated[int, typer.Option("--trials", min=2, help="How many options to try for each model.")] = 16,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.1, help="How long to try, in all.")] = 30.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to keep what was measured.  [default: .tune in the root]")
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Then write what was found into the profiles.")] = False,
+    root: RootOption = ROOT,
+) -> None:
+    """Search for better options of both models, by the answers in some profiles.
+
+    A rewardor is tested by answers about worlds it has not met, a generator by what it makes. Profiles are only read,
+    and may be running; when a search was interrupted, the same command goes on.
+    """
+    from pipeline import checkpoint, plugins
+
+    if role and role not in checkpoint.ROLES:
+        hint = plugins.meant(role, checkpoint.ROLES)
+        raise typer.BadParameter(f'unknown model "{role}"{hint}; allowed: {", ".join(checkpoint.ROLES)}')
+    from pipeline import tuning
+
+    roles = tuple(each for each in checkpoint.ROLES if role in ("", each))
+    tuning.run(root.resolve(), names, roles, trials=trials, minutes=minutes, out=out, apply=apply)
 
 
 @verbs.command()

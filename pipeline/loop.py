@@ -175,7 +175,7 @@ def due_tell(profile: Profile) -> bool:
         return False
     if generator is None or generator.snapshot["rewardor"] != rewardor.number:
         return True
-    return not due_blocks(profile) and generator.snapshot["rollouts"] < len(_learned_from(profile.rollouts()).id)
+    return not due_blocks(profile) and generator.snapshot["rollouts"] < len(learned_from(profile.rollouts()).id)
 
 
 def settled(profile: Profile) -> bool:
@@ -264,7 +264,7 @@ def tell(profile: Profile) -> int:
     fitted = newest(profile, "rewardor")
     if fitted is None:
         raise ValueError("a generator is told only after a rewardor was fitted")
-    rollouts = _learned_from(profile.rollouts())
+    rollouts = learned_from(profile.rollouts())
     archive = scored(profile, load_rewardor(profile), rollouts)
     generator = new_generator(profile, rollouts.unit.shape[1])
     metrics = generator.tell(archive) | _progress(profile, rollouts, archive)
@@ -273,7 +273,7 @@ def tell(profile: Profile) -> int:
     return checkpoint.commit(profile, "generator", generator.state(), made)
 
 
-def _learned_from(rollouts: RolloutTable) -> RolloutTable:
+def learned_from(rollouts: RolloutTable) -> RolloutTable:
     """Without the worlds that somebody merely browsed: what a Generator learns depends on labels alone."""
     return rollouts.where(rollouts.block >= 0)
 

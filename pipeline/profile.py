@@ -306,9 +306,17 @@ class Profile:
 
     def event(self, kind: str, text: str) -> None:
         """Write down that something happened, such as an "error"; on a full disk it is not worth another one."""
-        row = {"id": uuid.uuid4().hex, "kind": kind, "text": text, "time": time.time()}
         with contextlib.suppress(StoreError):
-            self._events.append({name: [value] for name, value in row.items()})
+            self.record(kind, text)
+
+    def record(self, kind: str, text: str) -> None:
+        """Write down for good that something happened.
+
+        Raises:
+            StoreError: Nothing was saved.
+        """
+        row = {"id": uuid.uuid4().hex, "kind": kind, "text": text, "time": time.time()}
+        self._events.append({name: [value] for name, value in row.items()})
 
     def events(self) -> EventTable:
         """What happened, in order."""

@@ -1,16 +1,18 @@
 """The shelf on which profiles stand: making, changing and listing them. Nothing here imports torch or Ray."""
 
+import contextlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tomlkit
 
 from pipeline import checkpoint, config, lineage
 from pipeline.config import Config, Parent
-from pipeline.profile import Profile, ProfileError, listing
+from pipeline.profile import Profile, ProfileError, Role, listing
 from pipeline.store import Store
 
 ROLES: tuple[checkpoint.Role, ...] = ("rewardor", "generator")
@@ -102,10 +104,42 @@ def opened(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
     if changed == profile.config:
         return profile
     _refuse_mixtures(profile, changed)
+    _write(profile, changed)
+    return Profile.open(root, name)
+
+
+def retune(root: Path, names: Sequence[str], role: checkpoint.Role, options: Mapping[str, float]) -> None:
+    """Give a model of profiles other options for good; what they were is written to the profiles' events before.
+
+    What the model has made so far stays, and counts as another model's: a version with the new options is due. So
+    nobody may be running one of the profiles meanwhile.
+
+    Raises:
+        ConfigError: The model refuses the options.
+        ProfileBusyError: Somebody runs one of them.
+        StoreError: Not all of them were changed.
+    """
+    profiles = [Profile.open(root, name) for name in names]
+    with contextlib.ExitStack() as claims:
+        for profile in profiles:
+            for busy in get_args(Role):
+                claims.enter_context(profile.claim(busy))
+        for profile in profiles:
+            plugin = getattr(profile.config, role)
+            tuned = replace(plugin, options=plugin.options | dict(options))
+            changed = replace(profile.config, **{role: tuned})
+            config.check(changed)
+            before = profile.store.get("profile.toml").decode()
+            note = {"role": role, "was": plugin.options, "is": tuned.options, "profile.toml was": before}
+            profile.record("settings", json.dumps(note))
+            _write(profile, changed)
+
+
+def _write(profile: Profile, changed: Config) -> None:
+    """Change profile.toml."""
     document = tomlkit.parse(profile.store.get("profile.toml").decode())  # keeps the comments of whoever wrote it
     _merge(document, tomlkit.parse(config.dump(changed)))
     profile.store.replace("profile.toml", tomlkit.dumps(document).encode())
-    return Profile.open(root, name)
 
 
 def _with(chosen: Config, settings: Sequence[str]) -> Config:

@@ -41,13 +41,17 @@ def labelers(labels: LabelTable) -> list[str]:
 
 def scored(profile: Profile, rewardor: Rewardor, rollouts: RolloutTable) -> Archive:
     """The archive of these rollouts, scored by a Rewardor."""
-    table = profile.embeddings(profile.config.rewardor.name, rewardor.version)
+    return fitting.archive(rewardor, *archived(profile, rewardor.version, rollouts))
+
+
+def archived(profile: Profile, version: int, rollouts: RolloutTable) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of these rollouts parameters (B, D), whether the Rewardor saw them alive (B,), and embeddings (B, F) or NaN."""
+    table = profile.embeddings(profile.config.rewardor.name, version)
     rows = _Rows(table).of(rollouts.id, None)
     alive = (rollouts.status == "alive") & (rows >= 0)
     embedding = np.full((len(rows), table.values.shape[1]), np.nan, np.float32)
     embedding[alive] = table.values[rows[alive]]
-    unit = torch.from_numpy(rollouts.unit)
-    return fitting.archive(rewardor, unit, torch.from_numpy(alive), torch.from_numpy(embedding))
+    return torch.from_numpy(rollouts.unit), torch.from_numpy(alive), torch.from_numpy(embedding)
 
 
 class _Rows:

@@ -24,6 +24,7 @@ class Filter(Generator):
     """
 
     version: ClassVar[int] = 1
+    tunable: ClassVar[dict[str, tuple[float, float]]] = {"keep": (0.01, 0.3)}
 
     def __init__(self, dim: int, *, seed: int = 0, keep: float = 0.05) -> None:
         super().__init__(dim, seed=seed)

@@ -49,6 +49,7 @@ class Flow(Generator):
     """
 
     version: ClassVar[int] = 1
+    tunable: ClassVar[dict[str, tuple[float, float]]] = {"kl": (2.0, 7.0)}
 
     def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5) -> None:
         super().__init__(dim, seed=seed)

@@ -25,9 +25,6 @@ from models.generators._chains import climb, reflect
 from models.generators._policy import behavior_density, temper
 from models.generators._surrogate import Surrogate
 
-DOUBT = 4.0
-"""How many worlds of the same parameters are believed as much as what is expected of a newcomer."""
-
 PROMISE = 0.5
 """Share of what the regression promises that is believed when emitting."""
 
@@ -61,9 +58,6 @@ KEPT = 512
 WIDTH = 0.06
 """Of the kernel in which worlds look alike, in squared median distances."""
 
-RARITY = 0.5
-"""Power of how rare a look is that the policy departs from: 0 is what was simulated, 1 gives each look the same."""
-
 
 class Gibbs(Generator):
     """Emits what scored well and will live again; explores around it and where the regression promises more.
@@ -72,13 +66,17 @@ class Gibbs(Generator):
         dim: D.
         seed: Fixes the chains that `tell` runs.
         kl: Divergence of what is emitted from all that was simulated, in nats: 2 is diverse, 5 is greedy.
+        doubt: How many worlds of the same parameters are believed as much as what is expected of a newcomer.
+        rarity: Power of how rare a look is that the policy departs from: 0 is what was simulated, 1 gives each look the
+            same.
     """
 
     version: ClassVar[int] = 3
+    tunable: ClassVar[dict[str, tuple[float, float]]] = {"kl": (2.0, 7.0), "doubt": (1.0, 16.0), "rarity": (0.1, 1.0)}
 
-    def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5) -> None:
+    def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5, doubt: float = 4.0, rarity: float = 0.5) -> None:
         super().__init__(dim, seed=seed)
-        self.kl = kl
+        self.kl, self.doubt, self.rarity = kl, doubt, rarity
         self._state: dict[str, Tensor] = {}
 
     def ask(self, n: int, seed: int, *, explore: bool = False) -> Tensor:
@@ -117,8 +115,8 @@ class Gibbs(Generator):
         worth, tried = _worth(archive), distinct(archive.unit, alive)
         surrogate = Surrogate(archive.unit, worth, seed=self.seed)
         promised = surrogate(tried.unit).clamp(0, 1)
-        believed, hoped = (_believe(worth, promised, tried, trust) for trust in (PROMISE, 1.0))
-        rare = behavior_density(archive.embedding[tried.shown], WIDTH) ** -RARITY
+        believed, hoped = (self._believe(worth, promised, tried, trust) for trust in (PROMISE, 1.0))
+        rare = behavior_density(archive.embedding[tried.shown], WIDTH) ** -self.rarity
         weight, tau = temper(believed, rare, self.kl, FEWEST)
         again = temper(hoped, rare, self.kl, CANDIDATES)[0] / (1 + tried.count / ENOUGH)
         kept = (weight + again).argsort(descending=True)[:KEPT]
@@ -127,6 +125,19 @@ class Gibbs(Generator):
         self._state["chains"] = climb(surrogate, self._parents(200, draw), tau / COOL, draw).contiguous()
         return {"tau": tau, "expected_worth": float((weight * believed).sum())}
 
+    def _believe(self, worth: Tensor, promised: Tensor, tried: Distinct, trust: float) -> Tensor:
+        """What parameters (G,) are believed to earn on average.
+
+        Args:
+            worth: (B,) of worlds.
+            promised: (G,) by a regression.
+            tried: The parameters.
+            trust: How far a newcomer keeps what the regression promises beyond the average of the archive.
+        """
+        newcomer = torch.lerp(worth.mean(), promised, trust)
+        own = tried.count / (tried.count + self.doubt)
+        return own * tried.mean(worth) + (1 - own) * newcomer
+
     def state(self) -> dict[str, Tensor]:
         """The archive's best points, their weights when emitting and when simulating again, and where chains ended."""
         return dict(self._state)
@@ -134,20 +145,6 @@ class Gibbs(Generator):
     def load(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state`."""
         self._state = dict(state)
-
-
-def _believe(worth: Tensor, promised: Tensor, tried: Distinct, trust: float) -> Tensor:
-    """What parameters (G,) are believed to earn on average.
-
-    Args:
-        worth: (B,) of worlds.
-        promised: (G,) by a regression.
-        tried: The parameters.
-        trust: How far a newcomer is expected to keep what the regression promises beyond the average of the archive.
-    """
-    newcomer = torch.lerp(worth.mean(), promised, trust)
-    own = tried.count / (tried.count + DOUBT)
-    return own * tried.mean(worth) + (1 - own) * newcomer
 
 
 def _worth(archive: Archive) -> Tensor:

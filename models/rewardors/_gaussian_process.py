@@ -27,8 +27,11 @@ TOLERANCE = 1e-9
 ROUGH = 1e-4
 """The same where another step follows, which squares what is left: so does the evidence take one."""
 
-TOTAL = math.log(3.5), 1.0
-"""Of the logarithm of the summed amplitudes, prior mean and deviation: random pairs then differ by 1.9 logits."""
+TOTAL = 3.5
+"""Of the summed amplitudes, the prior's median: random pairs then differ by 1.9 logits."""
+
+LOOSE = 1.0
+"""Deviation of the logarithm of the summed amplitudes around it."""
 
 SHARE = 1.5
 """Deviation of the logarithm of one amplitude around an equal share."""
@@ -180,6 +183,8 @@ def learn(
     surprise: Callable[[Tensor], Tensor],
     code: Tensor,
     rivals: Callable[[Tensor], Sequence[Tensor]] = lambda _: (),
+    total: float = TOTAL,
+    share: float = SHARE,
 ) -> tuple[Tensor, Tensor]:
     """What maximises evidence times prior: the amplitudes of a sum of kernels, and how answers depend on it.
 
@@ -189,24 +194,27 @@ def learn(
         surprise: Minus the logarithm of a code's prior.
         code: (n,) to start from.
         rivals: Codes far from one that was found, tried too: from one that is better the search starts again.
+        total: See `TOTAL`.
+        share: See `SHARE`.
 
     Returns:
         Amplitudes (J,) and the code.
     """
-    J, equal = len(kernels), TOTAL[0] - math.log(len(kernels))
+    J, middle = len(kernels), math.log(total)
+    equal = middle - math.log(J)
     start = [kernels.new_zeros(kernels.shape[1])]
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
         x = torch.from_numpy(point).to(kernels).requires_grad_()
-        logs, manner = equal + SHARE * x[:J], x[J:]
-        unlikely = ((logs.logsumexp(0) - TOTAL[0]) / TOTAL[1]) ** 2 / 2 + x[:J].square().sum() / 2 + surprise(manner)
+        logs, manner = equal + share * x[:J], x[J:]
+        unlikely = ((logs.logsumexp(0) - middle) / LOOSE) ** 2 / 2 + x[:J].square().sum() / 2 + surprise(manner)
         evidence, start[0] = _evidence(torch.tensordot(logs.exp(), kernels, 1), told(manner), start[0])
         value = unlikely - evidence
         (slope,) = torch.autograd.grad(value, x)
         return float(value.detach()), slope.cpu().numpy()
 
     at = torch.cat([kernels.new_zeros(J), code.to(kernels)]).cpu().numpy()
-    bounds = [((BOUNDS[0] - equal) / SHARE, (BOUNDS[1] - equal) / SHARE)] * J + [(-FAR, FAR)] * len(code)
+    bounds = [((BOUNDS[0] - equal) / share, (BOUNDS[1] - equal) / share)] * J + [(-FAR, FAR)] * len(code)
     options = {"maxfun": EVALUATIONS, "ftol": 1e-9, "gtol": 0.05}  # nats: less is nothing
     search = partial(minimize, loss, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     found = search(at)
@@ -216,7 +224,7 @@ def learn(
         if loss(point)[0] < found.fun:
             found = search(point)
     best = torch.from_numpy(found.x).to(kernels)
-    return (equal + SHARE * best[:J]).exp(), best[J:]
+    return (equal + share * best[:J]).exp(), best[J:]
 
 
 def _evidence(kernel: Tensor, told: Told, start: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,17 +68,21 @@ class Networks(Rewardor):
 
     Args:
         members: M.
+        rate: Highest learning rate.
+        amplitude: Standard deviation of rewards before the first answer, in logits.
     """
 
     parallel: ClassVar[bool] = True
+    tunable: ClassVar[dict[str, tuple[float, float]]] = {"rate": (0.01, 0.3), "amplitude": (0.3, 4.0)}
     steps: ClassVar[int]
     batch: ClassVar[int]
-    rate: ClassVar[float]
 
-    def __init__(self, *, members: int) -> None:
+    def __init__(self, *, members: int, rate: float, amplitude: float) -> None:
         if members < 2:
             raise ValueError(f"members = {members}: at least 2 are needed to tell how sure a reward is")
-        self.members = members
+        if rate <= 0 or amplitude <= 0:
+            raise ValueError(f"rate = {rate}, amplitude = {amplitude}: both have to be above 0")
+        self.members, self.rate, self.amplitude = members, rate, amplitude
         self._state: dict[str, Tensor] = {}
 
     @abstractmethod
@@ -111,7 +115,7 @@ class Networks(Rewardor):
         workers.hand_out((embedding, labels, reference))
         rows = torch.nonzero(chosen)[:, 0]
         both = self._both(*self.normal(embedding[rows]))
-        both.begin(embedding[rows])
+        both.begin(embedding[rows], self.amplitude)
         both.to("cuda" if torch.cuda.is_available() else "cpu")
 
         def rewards(worlds: Tensor, luck: Tensor) -> Tensor:
@@ -203,9 +207,9 @@ class _Both(nn.Module):
         """Rewards (B, M) of embeddings (B, F)."""
         return torch.cat([self(self.normalize(part)) for part in embedding.split(AT_ONCE)])
 
-    def begin(self, reference: Tensor) -> None:
+    def begin(self, reference: Tensor, amplitude: float) -> None:
         """Set the scale that all members share, by the reference (B, F)."""
-        self.size.fill_(AMPLITUDE / self.rewards(reference).std(0, correction=0).square().mean().sqrt().clamp_min(1e-6))
+        self.size.fill_(amplitude / self.rewards(reference).std(0, correction=0).square().mean().sqrt().clamp_min(1e-6))
 
     def center(self, reference: Tensor) -> None:
         """Make the mean of each member over the reference (B, F) zero."""

@@ -1,8 +1,8 @@
 """The Rewardor for any simulation: fixed features of a clip and a Gaussian process that learns from few labels."""
 
-import math
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from models import Labels, Rewardor
 from models.rewardors._answers import Questions, understand
 from models.rewardors._features import FAMILIES, F, describe
-from models.rewardors._gaussian_process import TOTAL, learn
+from models.rewardors._gaussian_process import SHARE, TOTAL, learn
 from models.rewardors._kernels import Kernels
 from models.rewardors._labelers import MANNER, Manner, opposites, size, surprise
 from models.rewardors._posterior import draw_members
@@ -32,14 +32,20 @@ class Common(Rewardor):
 
     Args:
         members: Number M of functions drawn from the posterior.
+        variance: Of how much better one world is than another before the first answer, in squared logits: the prior's
+            median, for it is learned.
+        focus: How unequally families may matter: the deviation of the logarithm of how much one does.
     """
 
     version = 2
+    tunable: ClassVar[dict[str, tuple[float, float]]] = {"variance": (0.5, 25.0), "focus": (0.4, 4.0)}
 
-    def __init__(self, *, members: int = 32) -> None:
+    def __init__(self, *, members: int = 32, variance: float = TOTAL, focus: float = SHARE) -> None:
         if members < 2:
             raise ValueError(f"members = {members}: at least 2 are needed to tell how sure a reward is")
-        self.members = members
+        if variance <= 0 or focus <= 0:
+            raise ValueError(f"variance = {variance}, focus = {focus}: both have to be above 0")
+        self.members, self.variance, self.focus = members, variance, focus
         self._state: dict[str, Tensor] = {}
 
     def embed(self, clip: Tensor) -> Tensor:
@@ -60,7 +66,7 @@ class Common(Rewardor):
         usable, rows = _split(embedding, reference)
         kernels = Kernels.learn(embedding[rows].double(), SLICES)
         z, questions = kernels.normalize(embedding), understand(labels, usable)
-        amplitude, manner = _learn(kernels, z, questions, z[rows].mean(0))
+        amplitude, manner = _learn(kernels, z, questions, z[rows].mean(0), (self.variance, self.focus))
         return self._draw(kernels, amplitude, manner, z, questions, rows, ONE.to(z))
 
     def refit(self, embedding: Tensor, labels: Labels, reference: Tensor) -> dict[str, float]:
@@ -156,14 +162,16 @@ def _split(embedding: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     return usable, torch.nonzero(chosen)[:, 0]
 
 
-def _learn(kernels: Kernels, z: Tensor, questions: Questions, middle: Tensor) -> tuple[Tensor, Manner]:
+def _learn(
+    kernels: Kernels, z: Tensor, questions: Questions, middle: Tensor, prior: tuple[float, float]
+) -> tuple[Tensor, Manner]:
     """Amplitudes (J,) and how people answer; equal and as usual if nothing was asked.
 
-    A world of mean features (F,) stands in for the middle.
+    A world of mean features (F,) stands in for the middle. The prior is `variance` and `focus`.
     """
     J, m = len(kernels.unit), len(questions.first)
     if m == 0:
-        return torch.full((J,), math.exp(TOTAL[0]) / J).to(z), Manner.unpack(torch.zeros(size(1)).to(z))
+        return torch.full((J,), prior[0] / J).to(z), Manner.unpack(torch.zeros(size(1)).to(z))
     labelers = 1 + int(questions.labeler.max())
     if m > TUNED_ON:
         questions, m = questions[torch.linspace(0, m - 1, TUNED_ON).long()], TUNED_ON
@@ -171,5 +179,5 @@ def _learn(kernels: Kernels, z: Tensor, questions: Questions, middle: Tensor) ->
     both = torch.cat([z[questions.first], second])
     stack = torch.stack([k[:m, :m] - k[:m, m:] - k[m:, :m] + k[m:, m:] for k in kernels.each(both, both)])
     code = torch.zeros(size(labelers))
-    amplitude, code = learn(stack, lambda code: questions.told(Manner.unpack(code)), surprise, code, opposites)
+    amplitude, code = learn(stack, lambda code: questions.told(Manner.unpack(code)), surprise, code, opposites, *prior)
     return amplitude, Manner.unpack(code)

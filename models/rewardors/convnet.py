@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv3d, interpolate, pad, silu
 
-from models.rewardors._networks import Heads, Networks
+from models.rewardors._networks import AMPLITUDE, Heads, Networks
 
 FRAMES, SIDE = 16, 16
 """Of what is kept of a clip: 12288 numbers, 48 KB of memory."""
@@ -32,15 +32,16 @@ class ConvNet(Networks):
 
     Args:
         members: Number M of heads.
+        rate: See `Networks`.
+        amplitude: See `Networks`.
     """
 
     version: ClassVar[int] = 1
     steps: ClassVar[int] = 80
     batch: ClassVar[int] = 16
-    rate: ClassVar[float] = 0.05
 
-    def __init__(self, *, members: int = 8) -> None:
-        super().__init__(members=members)
+    def __init__(self, *, members: int = 8, rate: float = 0.05, amplitude: float = AMPLITUDE) -> None:
+        super().__init__(members=members, rate=rate, amplitude=amplitude)
 
     def embed(self, clip: Tensor) -> Tensor:
         """A smaller clip: (B, FRAMES * 3 * SIDE * SIDE) float32 in [0, 1] of clips (B, T, H, W, 3) uint8."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.rewardors._features import FAMILIES, F
-from models.rewardors._networks import Heads, Networks
+from models.rewardors._networks import AMPLITUDE, Heads, Networks
 from models.rewardors.common import Common
 
 CROWD = torch.empty(F)
@@ -23,15 +23,16 @@ class Ensemble(Networks):
 
     Args:
         members: Number M of networks.
+        rate: See `Networks`.
+        amplitude: See `Networks`.
     """
 
     version: ClassVar[int] = Common.version
     steps: ClassVar[int] = 80
     batch: ClassVar[int] = 256
-    rate: ClassVar[float] = 0.08
 
-    def __init__(self, *, members: int = 12) -> None:
-        super().__init__(members=members)
+    def __init__(self, *, members: int = 12, rate: float = 0.08, amplitude: float = AMPLITUDE) -> None:
+        super().__init__(members=members, rate=rate, amplitude=amplitude)
         self._eye = Common()
 
     def embed(self, clip: Tensor) -> Tensor:

@@ -83,6 +83,14 @@ def test_without_labels_scores_are_zero_and_members_differ(embedding, reference)
     assert 1.2 < float(gap.std(1).mean()) < 2.5  # random pairs differ by about 1.9 logits under the prior
 
 
+def test_options_say_what_is_believed_before_the_first_answer_and_how_unequal_families_may_be(embedding, reference):
+    wild, tame = (Common(variance=v).fit(embedding, labels(*pairs(0), LEFT), reference)["doubt"] for v in (14.0, 3.5))
+    assert wild == pytest.approx(2 * tame, rel=1e-3)
+    told = judged(linear(embedding), 60)
+    free, even = (Common(focus=focus).fit(embedding, told, reference)["weight_symmetry"] for focus in (3.0, 0.2))
+    assert free > even + 0.1
+
+
 def test_members_are_functions(embedding, reference):
     rewardor = Common(members=5)
     rewardor.fit(embedding, judged(linear(embedding), 40), reference)
@@ -257,6 +265,8 @@ def test_wrong_use_is_an_error(embedding):
         Common().forward(embedding)
     with pytest.raises(ValueError, match="members = 1"):
         Common(members=1)
+    with pytest.raises(ValueError, match="variance = 0"):
+        Common(variance=0.0)
 
 
 def test_a_refit_finds_the_solution_from_wherever_it_starts(embedding, reference):

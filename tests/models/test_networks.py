@@ -71,6 +71,9 @@ def test_before_the_first_answer_scores_are_zero_and_random_pairs_differ_by_two_
     reward = ensemble.forward(embedding)
     assert ensemble.score(embedding).abs().max() < 1e-5
     assert float((reward[:200] - reward[200:]).square().mean().sqrt()) == pytest.approx(1.35 * 2**0.5, rel=0.1)
+    wild = Ensemble(members=40, amplitude=2.7)
+    wild.fit(embedding, judged(TASTE, 0), REFERENCE)
+    torch.testing.assert_close(wild.forward(embedding), 2 * reward, atol=1e-4, rtol=1e-4)
 
 
 def test_members_are_functions_centred_on_the_reference(embedding, learned):

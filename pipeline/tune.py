@@ -1,0 +1,164 @@
+"""Tuning with Ray Tune: trials are plain functions, one fold after the other, and weak ones end early.
+
+Ray keeps nothing here that matters. Each fold that was measured is a file of the study, so a search that is started
+again reads what is known in no time, and goes on from there.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import ASHAScheduler
+
+from pipeline import cluster
+from pipeline.study import FOLDS, Options, Study, describe
+from pipeline.trial import costs
+
+FIRST, KEPT = 2, 2
+"""Folds after which the first trials end, and of how many trials one goes on to twice as many folds."""
+
+FAILED = 1e6
+"""What options cost with which a model fails."""
+
+POLITE = 5
+"""Lower priority, so that a page that runs beside stays quick."""
+
+Say = Callable[[str], None]
+
+
+def search(study: Study, count: int, seconds: float, say: Say) -> bool:
+    """Try options until there is no time left; returns whether all were tried.
+
+    Asynchronous successive halving [1] over folds: of the trials that reach a rung, the better half goes on. The first
+    options, which change nothing, always do: they are what the others are compared with.
+
+    [1] L. Li et al. A system for massively parallel hyperparameter tuning. 2020.
+
+    Args:
+        study: What to tune, and where results are kept.
+        count: How many options.
+        seconds: How long.
+        say: Told each trial that has ended.
+    """
+    _hush()
+    cluster.start(quiet=True)
+    halving = _Halving()
+    watcher = _Watcher(study.candidates(count), halving.weak, say)
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=study.folder.resolve()) as scratch:  # where all nodes reach it
+        tune.Tuner(
+            tune.with_resources(_try, {"CPU": 1}),
+            param_space={
+                "folder": str(study.folder.resolve()),
+                "count": count,
+                "number": tune.grid_search(list(range(count))),
+            },
+            tune_config=tune.TuneConfig(
+                metric="cost",
+                mode="min",
+                scheduler=halving,
+                time_budget_s=seconds,
+                reuse_actors=True,
+                max_concurrent_trials=max(1, int(cluster.cpus())),
+            ),
+            run_config=tune.RunConfig(
+                name="search", storage_path=scratch, callbacks=[watcher], verbose=0, progress_reporter=_Silent()
+            ),
+        ).fit()
+    return len(watcher.ended) == count
+
+
+def _hush() -> None:
+    """Keep Ray's own words to itself: ours are a line for each trial."""
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _try(config: dict[str, Any]) -> None:
+    """What a trial does: one fold after the other, until it is told to end."""
+    import torch
+
+    torch.set_num_threads(1)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, POLITE)
+    study = _opened(config["folder"])
+    options, paid = study.candidates(config["count"])[config["number"]], []
+    for fold in range(FOLDS):
+        try:
+            paid += costs(study, options, fold)
+        except Exception as error:  # whatever a model says to options that it cannot work with
+            tune.report({"fold": FOLDS, "cost": FAILED, "why": f"{type(error).__name__}: {error}"})
+            return
+        tune.report({"fold": fold + 1, "cost": fmean(paid)})
+
+
+@lru_cache(maxsize=1)
+def _opened(folder: str) -> Study:
+    return Study(Path(folder))
+
+
+class _Halving(ASHAScheduler):
+    """Ends weak trials, but never the first one, and remembers which ones it ended."""
+
+    def __init__(self) -> None:
+        super().__init__(time_attr="fold", max_t=FOLDS, grace_period=FIRST, reduction_factor=KEPT)
+        self.weak: set[str] = set()
+
+    def on_trial_result(self, controller: Any, trial: Trial, result: dict) -> str:
+        decision: str = super().on_trial_result(controller, trial, result)
+        if decision == self.STOP and result["fold"] < FOLDS:
+            if trial.config["number"] == 0:
+                return str(self.CONTINUE)
+            self.weak.add(trial.trial_id)
+        return decision
+
+
+class _Watcher(tune.Callback):
+    """Says a line for each trial that has ended.
+
+    Args:
+        candidates: What is tried.
+        weak: Trials that were ended early, by id; filled by somebody else.
+        say: Told.
+    """
+
+    def __init__(self, candidates: list[Options], weak: set[str], say: Say) -> None:
+        self.ended: set[int] = set()
+        self._candidates, self._weak, self._say = candidates, weak, say
+        self._best: tuple[float, str] | None = None
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        del iteration, trials, info
+        number, result, weak = trial.config["number"], trial.last_result or {}, trial.trial_id in self._weak
+        if result.get("fold") != FOLDS and not weak:
+            return  # there was no time left
+        self.ended.add(number)
+        options, cost = describe(self._candidates[number]), result["cost"]
+        said = f"failed: {result['why']}" if "why" in result else f"{cost:.4f}"
+        if weak:
+            said += f" after {result['fold']} of {FOLDS} folds, ended early"
+        elif self._best is None or cost < self._best[0]:
+            self._best = cost, options
+        best = f"; best so far {self._best[0]:.4f}: {self._best[1]}" if self._best else ""
+        self._say(f"{len(self.ended):3d} of {len(self._candidates)}  {options}: {said}{best}")
+
+
+class _Silent(tune.ProgressReporter):
+    """Says nothing."""
+
+    def should_report(self, trials: list[Trial], done: bool = False) -> bool:
+        del trials, done
+        return False
+
+    def report(self, trials: list[Trial], done: bool, *sys_info: dict) -> None:
+        del trials, done, sys_info
