@@ -21,7 +21,7 @@ import torch
 
 from models import ANSWERS, Archive, Generator, Labels, Rewardor
 from models import fit as fitting
-from pipeline import checkpoint, plugins
+from pipeline import checkpoint, foresight, plugins
 from pipeline.profile import Profile
 from pipeline.rows import EmbeddingTable, LabelTable, RolloutTable
 
@@ -199,6 +199,8 @@ def _fit(profile: Profile, last: checkpoint.Manifest | None) -> int:
     rewardor = load_rewardor(profile, last.number) if last else new_rewardor(profile)
     embedding, known, reference = training_set(profile, rewardor, labels)
     metrics = last.metrics if last else {}
+    ids, news = _usable(profile, labels).id.tolist(), _news(labels, last) if last else ()
+    expected = foresight.expected(rewardor, embedding, known, ids, news)  # before it learns them
     if last is None:
         chosen_by = fitting.first(known, searched["labels"])
         metrics = fitting.fit_rewardor(rewardor, embedding, chosen_by, reference)
@@ -207,7 +209,14 @@ def _fit(profile: Profile, last: checkpoint.Manifest | None) -> int:
     snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id)), "used": len(known.answer)}
     snapshot["searched"] = searched
     made = {"metrics": metrics, "snapshot": snapshot, "model": model(profile, "rewardor"), "labelers": labelers(labels)}
+    made["expected"] = expected
     return checkpoint.commit(profile, "rewardor", rewardor.state(), made)
+
+
+def _news(labels: LabelTable, last: checkpoint.Manifest) -> set[str]:
+    """Answers that a version does not know. None after an undo: it may know what was said of the same pair before."""
+    known = last.snapshot["labels"]
+    return set(labels.id[known:].tolist()) if digest(labels, known) == last.snapshot["digest"] else set()
 
 
 def tell(profile: Profile) -> int:
