@@ -112,8 +112,19 @@ def foreseen(profile: Profile) -> list[Foreseen]:
 
 
 def facts(profile: Profile) -> dict[str, Any]:
-    """How sure the Rewardor may be, for the page and for programs: see `judged`."""
-    return judged(foreseen(profile)[-LAST:])
+    """How sure the Rewardor may be, for the page and for programs: see `judged`.
+
+    Chances are about people who are of one mind. Whoever answers the opposite is left out, as in `models.fit`.
+    """
+    contrary = _contrary(profile)
+    return judged([each for each in foreseen(profile) if each.labeler not in contrary][-LAST:])
+
+
+def _contrary(profile: Profile) -> set[str]:
+    """Who answers the opposite of the others, as far as the newest version knows."""
+    versions = checkpoint.manifests(profile, "rewardor")
+    people = enumerate(versions[-1].more.get("labelers", [])) if versions else ()
+    return {name for number, name in people if versions[-1].metrics.get(f"reliability_{number}", 1.0) < 0}
 
 
 def judged(answers: list[Foreseen]) -> dict[str, Any]:

@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline import checkpoint, foresight, loop
+from pipeline.config import Config
 from pipeline.foresight import FEWEST, Foreseen, judged
 from pipeline.profile import Profile
 from pipeline.rows import Vote
@@ -40,6 +42,19 @@ def test_the_diagram_has_a_bin_for_each_tenth_of_sureness_that_was_said() -> Non
     assert (low["floor"], low["answers"], low["right"]) == (pytest.approx(0.6), 20, 10)
     assert (high["floor"], high["answers"], high["right"]) == (pytest.approx(0.9), 10, 10)
     assert low["low"] < 0.5 < low["high"]
+
+
+def test_whoever_answers_the_opposite_is_left_out(tmp_path: Path) -> None:
+    profile = Profile.create(tmp_path, "p", Config())
+    given = [("ann", "left"), ("eve", "right"), ("ann", "left")]
+    profile.add_votes([Vote(id=f"{n}", left="a", right="b", answer=a, labeler=who) for n, (who, a) in enumerate(given)])
+    expected = {"0": 0.8, "1": 0.8, "2": 0.8}
+    for reliability, counted in ((0.4, 3), (-0.4, 2)):
+        metrics = {"reliability_0": 1.2, "reliability_1": reliability}
+        made = {"metrics": metrics, "labelers": ["ann", "eve"], "expected": expected}
+        checkpoint.commit(profile, "rewardor", {"w": torch.zeros(1)}, made)
+        facts = foresight.facts(profile)
+        assert (facts["answers"], facts["right"]) == (counted, 2)
 
 
 @pytest.fixture(scope="module")
