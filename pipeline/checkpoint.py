@@ -161,6 +161,8 @@ def _check(profile: Profile, role: Role, key: str, keys: Collection[str]) -> str
     numbers = [manifest.time, *manifest.metrics.values()]
     if not all(isinstance(number, float) for number in numbers) or not math.isfinite(manifest.time):
         raise ValueError(f"{key}: its time or its metrics are no numbers")
+    if not _is_of_people(manifest.more.get("expected", {}), manifest.more.get("labelers", [])):
+        raise ValueError(f"{key}: what it says of answers or labelers is not what a fit writes")
     try:
         data = profile.store.get(weights) if weights in keys else None
         if data is not None and hashlib.sha256(data).hexdigest() != manifest.sha256:
@@ -170,6 +172,13 @@ def _check(profile: Profile, role: Role, key: str, keys: Collection[str]) -> str
     except safetensors.SafetensorError as error:
         raise ValueError(f"{weights}: {error}") from error
     return weights
+
+
+def _is_of_people(expected: object, labelers: object) -> bool:
+    """Whether these are chances by answer, and names: what the page reads of a Rewardor's manifest."""
+    named = isinstance(labelers, list) and all(isinstance(name, str) for name in labelers)
+    chances = list(expected.values()) if isinstance(expected, dict) else [None]
+    return named and all(isinstance(chance, float) and 0 <= chance <= 1 for chance in chances)
 
 
 def _refuse_non_finite(tensors: Mapping[str, "Tensor"]) -> None:

@@ -287,11 +287,12 @@ def status(
     from pipeline import run as work
 
     facts = work.status(root, name)
-    print(
-        json.dumps(facts, indent=2)
-        if as_json
-        else "\n".join(f"{key:<10} {_say(value)}" for key, value in facts.items())
-    )
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    facts["sureness"] = work.tell_sureness(facts["sureness"])
+    facts["labelers"] = ("\n" + 11 * " ").join(map(work.tell_labeler, facts["labelers"])) or "none"
+    print("\n".join(f"{key:<10} {_say(value)}" for key, value in facts.items()))
 
 
 def _say(value: Any) -> str:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from models import Archive, Generator, Rewardor
+from models import Archive, Generator, Labels, Rewardor
 from models import fit as fitting
-from pipeline import checkpoint, plugins
+from pipeline import checkpoint, foresight, plugins
 from pipeline.profile import Profile
 from pipeline.rows import LabelTable, RolloutTable
 from pipeline.tensors import REFERENCE, labelers, scored, training_set
@@ -252,11 +252,28 @@ def adopt(profile: Profile, settings: Settings) -> int:
     labels, rewardor = profile.labels(), new_rewardor(profile)
     rewardor.load(settings.state)
     embedding, known, reference = training_set(profile, rewardor, labels)
+    expected = _expected(profile, labels, embedding, known)
     metrics = fitting.refit_rewardor(rewardor, embedding, known, reference, settings.metrics)
     snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id)), "used": len(known.answer)}
     snapshot["searched"] = settings.searched  # what came later is due again
     made = {"metrics": metrics, "snapshot": snapshot, "model": model(profile, "rewardor"), "labelers": labelers(labels)}
+    made["expected"] = expected
     return checkpoint.commit(profile, "rewardor", rewardor.state(), made)
+
+
+def _expected(profile: Profile, labels: LabelTable, embedding: torch.Tensor, known: Labels) -> dict[str, float]:
+    """What the newest version expects of the answers that are news to it; see `foresight.expected`."""
+    last = newest(profile, "rewardor")
+    news = _news(labels, last) if last else set()
+    if not last or not news:
+        return {}
+    return foresight.expected(load_rewardor(profile), embedding, known, _usable(profile, labels).id.tolist(), news)
+
+
+def _news(labels: LabelTable, last: checkpoint.Manifest) -> set[str]:
+    """Answers that a version does not know. None after an undo: it may know what was said of the same pair before."""
+    known = last.snapshot["labels"]
+    return set(labels.id[known:].tolist()) if digest(labels, known) == last.snapshot["digest"] else set()
 
 
 def tell(profile: Profile) -> int:

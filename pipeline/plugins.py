@@ -53,7 +53,7 @@ def catalogue(kind: Kind) -> dict[str, str]:
     """What there is of a kind, and the first line of its docstring, citations aside; this imports nothing either."""
     folder = _TREE / _PACKAGES[kind].replace(".", "/")
     texts = {name: ast.get_docstring(ast.parse((folder / f"{name}.py").read_text())) for name in names(kind)}
-    return {name: re.sub(r" \[\d+\]", "", (text or "").partition("\n")[0]) for name, text in texts.items()}
+    return {name: re.sub(r" \[[\d, ]+\]", "", (text or "").partition("\n")[0]) for name, text in texts.items()}
 
 
 def check_name(kind: Kind, name: str) -> None:

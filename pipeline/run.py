@@ -88,7 +88,10 @@ def newest(profile: Profile, role: Role) -> int:
 
 
 def status(root: Path, name: str) -> dict:
-    """What there is in a profile and who runs it, for people and for scripts."""
+    """What there is in a profile, who runs it and who answers, for people and for scripts."""
+    from pipeline import foresight
+    from pipeline.panel import panel
+
     profile = Profile.open(root, name)
     rollouts, config = profile.rollouts(), profile.config
     statuses = {status: int((rollouts.status == status).sum()) for status in sorted(set(rollouts.status.tolist()))}
@@ -101,9 +104,38 @@ def status(root: Path, name: str) -> dict:
         "worlds": statuses,
         "films": len(profile.films().file),
         "saved": len(profile.saved()),
+        "sureness": {key: value for key, value in foresight.facts(profile).items() if key != "recent"},
+        "labelers": panel(profile),
         "running": [role for role in ("page", "train") if profile.held(role)],
         "problems": profile.problems(),
     }
+
+
+MANNERS = {
+    "few": "too few answers to tell",
+    "alike": "answers like the others",
+    "unlike": "often unlike the others",
+    "opposite": "often the opposite",
+    "left": "favors the left",
+    "right": "favors the right",
+    "random": "often at random",
+}
+
+
+def tell_labeler(row: dict) -> str:
+    """A row of `pipeline.panel.panel`, for people."""
+    guessed = [f"{row['foreseen']} of {row['asked']} as the rewardor expected"] if row["asked"] else []
+    manner = [MANNERS[each] for each in row["manner"]]
+    return f"{row['labeler']}: " + ", ".join([f"{row['answers']} answers", *guessed, *manner])
+
+
+def tell_sureness(facts: dict) -> str:
+    """What `pipeline.foresight.facts` says, for people: chances only where they are known to come true."""
+    if facts["verdict"] == "few":
+        return f"still learning how sure it may be: {facts['answers']} of {facts['fewest']} answers"
+    word = {"true": "chances come true", "bold": "surer than it should be", "shy": "right more often than it says"}
+    error = f"off by {facts['calibration_error']:.0%} on average, over {facts['answers']} answers"
+    return f"{word[facts['verdict']]}, {error}"
 
 
 def begin_contest(profile: Profile, goal: Goal, count: int) -> None:

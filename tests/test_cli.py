@@ -203,7 +203,10 @@ def test_list_and_status_tell_what_there_is(alife: Call) -> None:
     assert row == ["mine", "lenia", "0", "0", "common", "-", "filter", "-", "never"]
     facts = json.loads(alife("status", "mine", "--json")[1])
     assert (facts["sim"], facts["labels"], facts["generator"]["name"]) == ("lenia", 0, "filter")
-    assert "labels     0" in alife("status", "mine")[1]
+    assert (facts["labelers"], facts["sureness"]["verdict"]) == ([], "few")
+    said = alife("status", "mine")[1]
+    assert "labels     0" in said
+    assert "still learning how sure it may be: 0 of 50 answers" in said
 
 
 def test_run_makes_what_is_missing_and_says_so(alife: Call, root: Path, work: list) -> None:

@@ -288,6 +288,10 @@ LIES: dict[str, tuple[Callable[[Files], Files], str]] = {
         lambda files: forged_manifest(files, lambda fields: fields["metrics"].update(loss="low")),
         "its time or its metrics are no numbers",
     ),
+    "a manifest with words for chances": (
+        lambda files: forged_manifest(files, lambda fields: fields["more"].update(expected={"v1": "likely"})),
+        "not what a fit writes",
+    ),
     "a manifest that is none": (
         lambda files: files | {"rewardor/000009.json": b"[]"},
         "rewardor/000009.json: it is not a manifest",

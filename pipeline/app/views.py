@@ -1,27 +1,32 @@
 """What the tabs of the page show, as plain data."""
 
+import functools
 import json
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from pipeline import checkpoint, contest, duel, loop, plugins
+from pipeline import checkpoint, contest, duel, foresight, loop, plugins
 from pipeline import profile as profiles_
 from pipeline.app import contests
 from pipeline.app.scores import Judge, ranked
 from pipeline.app.studio import Studio, World
 from pipeline.interest import BAR, FRESH, interest
+from pipeline.panel import panel
 from pipeline.profile import Profile
 
 RANKED = 60
 """Worlds in a ranking: what a page can show alive."""
 EVENTS = 40
 """Events in the list."""
+ASKED = 100
+"""Pairs, the last, of which it is told how they were chosen."""
 
 
 class _Brief:
@@ -138,7 +143,8 @@ def _train(studio: Studio) -> dict[str, Any]:
     events += [{"role": "note", "kind": kind, "text": text, "time": when} for kind, text, when in rows]
     events.sort(key=lambda event: event["time"], reverse=True)
     goals = {"interest_goal": {"bar": BAR, "fresh": FRESH}, "duel": _duel(studio), "rival": duel.rival(profile)}
-    return activity(studio) | {"curves": curves, "events": events[:EVENTS]} | goals
+    people = {"sureness": foresight.facts(profile), "panel": panel(profile), "asked": _asked(profile)}
+    return activity(studio) | {"curves": curves, "events": events[:EVENTS]} | goals | people
 
 
 train = _Brief(_train, 1.0)
@@ -150,6 +156,15 @@ def _curve(versions: Sequence[checkpoint.Manifest], labels: dict[int, int], metr
     values = {labels[each.number]: each.metrics.get(metric, math.nan) for each in versions}
     points = [[float(x), y] for x, y in sorted(values.items()) if math.isfinite(y)]
     return points[:: -(-len(points) // 400) or 1][:-1] + points[-1:]
+
+
+def _asked(profile: Profile) -> dict[str, dict[str, int]]:
+    """Of the last pairs, how many each rule chose; of their worlds, how many the prior and the Generator proposed."""
+    labels, rollouts = profile.labels(), profile.rollouts()
+    origin = dict(zip(rollouts.id.tolist(), rollouts.origin.tolist(), strict=True))
+    shown = [*labels.left[-ASKED:].tolist(), *labels.right[-ASKED:].tolist()]
+    rules = Counter(how for how in labels.how[-ASKED:].tolist() if how)
+    return {"how": dict(rules), "origin": dict(Counter(origin[world] for world in shown if world in origin))}
 
 
 def _event(role: str, version: checkpoint.Manifest, labels: dict[int, int]) -> dict[str, Any]:
@@ -188,7 +203,7 @@ def _profiles(studio: Studio) -> dict[str, Any]:
     names = profiles_.listing(studio.root)
     cards = [_card(studio, name) for name in names]
     cards.sort(key=lambda card: card.get("time", 0), reverse=True)
-    return {"profile": studio.profile.name, "cards": cards, "catalogue": catalogue()}
+    return {"profile": studio.profile.name, "cards": cards, "catalogue": catalogue(), "about": about()}
 
 
 profiles = _Brief(_profiles, 1.0)
@@ -201,6 +216,16 @@ def catalogue() -> dict[str, list[str]]:
         "sim": list(plugins.names("sims")),
         "generator": list(plugins.names("generators")),
         "rewardor": list(plugins.names("rewardors")),
+    }
+
+
+@functools.cache
+def about() -> dict[str, dict[str, str]]:
+    """What each of these is, in a line."""
+    return {
+        "sim": plugins.catalogue("sims"),
+        "generator": plugins.catalogue("generators"),
+        "rewardor": plugins.catalogue("rewardors"),
     }
 
 

@@ -180,6 +180,13 @@ def test_versions_of_both_models_arrive_without_a_reload(visit: Callable[..., An
     for role, organ in organs.items():
         newer = re.compile("|".join(str(number) for number in range(max(before[role], 0) + 1, before[role] + 60)))
         expect(organ).to_have_attribute("data-version", newer)
+    press(page, "ArrowLeft")  # of this one a version expected something
+    page.get_by_role("tab", name="Train").click()
+    expect(page.locator(".sureness .recent i").first).to_be_visible()
+    expect(page.locator(".sureness circle").first).to_be_visible()
+    expect(page.locator(".panel")).to_contain_text(
+        re.compile("too few answers to tell|nothing unusual|like the others")
+    )
     assert page.evaluate("window.marked")
 
 

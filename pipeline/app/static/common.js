@@ -16,7 +16,7 @@ window.alife = (() => {
 
   const number = (value) => (typeof value === "number" ? value.toLocaleString(lang) : value);
   const percent = (value) => value.toLocaleString(lang, { style: "percent", maximumFractionDigits: 0 });
-  const decimal = (value) => value.toLocaleString(lang, { maximumFractionDigits: 2, minimumFractionDigits: 2 });
+  const decimal = (value) => (Math.abs(value) < 0.005 ? 0 : value).toLocaleString(lang, { maximumFractionDigits: 2, minimumFractionDigits: 2 });
 
   function translate(root) {
     for (const element of root.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
@@ -71,6 +71,13 @@ window.alife = (() => {
       else if (value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
     }
     element.append(...children.filter((child) => child !== null && child !== undefined));
+    return element;
+  }
+
+  function svg(tag, attributes, text) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== undefined) element.textContent = text;
     return element;
   }
 
@@ -151,7 +158,7 @@ window.alife = (() => {
   }
 
   return {
-    lang, say, number, percent, decimal, translate, address, film, get, post, Refused, make, keyed, shown, whileShown,
-    toast, failed, segments, empty,
+    lang, say, number, percent, decimal, translate, address, film, get, post, Refused, make, svg, keyed, shown,
+    whileShown, toast, failed, segments, empty,
   };
 })();

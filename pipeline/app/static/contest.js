@@ -106,7 +106,7 @@
     place.dataset.enough = enough;
     place.replaceChildren(
       make("header", {}, make("h3", {}, say(enough ? "interest_enough" : "interest")), make("strong", {}, share)),
-      make("p", {}, say("interest_what", { interesting, n: among, fresh })),
+      make("p", {}, among ? say("interest_what", { interesting, n: among, fresh }) : say("interest_none")),
       make("div.interval", { role: "img", "aria-label": label, title: label }, span, mark, ...(among ? [point] : [])),
       make("p.note", {}, enough ? say("interest_stop") : say("interest_bar", { bar: percent(bar) })),
     );

@@ -9,12 +9,15 @@ const refresh = whileShown(root, 3000, async () => show(await get("api/profiles"
 
 function show(state) {
   keyed(root.querySelector(".cards"), state.cards, (card) => card.name, make_card, (element, card) => update(element, card, state.profile));
-  for (const [part, names] of Object.entries(state.catalogue)) offer(form.elements[part], names, DEFAULTS[part]);
+  for (const [part, names] of Object.entries(state.catalogue)) offer(form.elements[part], names, DEFAULTS[part], state.about[part]);
 }
 
-function offer(select, names, first) {
+function offer(select, names, first, about) {
+  const tell = () => (select.nextElementSibling.textContent = about[select.value] ?? "");
+  select.onchange = tell;
   if ([...select.options].map((option) => option.value).join() === names.join()) return;
   select.replaceChildren(...names.map((name) => make("option", { value: name, selected: name === first }, name)));
+  tell();
 }
 
 function make_card(card) {

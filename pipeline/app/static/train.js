@@ -1,5 +1,5 @@
 /* How both models do: what they are at, their curves, and what happened. */
-const { say, get, post, lang, percent, decimal, number, make, keyed, whileShown, failed, translate, interest, duel } = window.alife;
+const { say, get, post, lang, percent, decimal, number, make, keyed, whileShown, failed, translate, svg, interest, duel, sureness, panel, asked } = window.alife;
 const root = element.querySelector(".train");
 translate(root);
 
@@ -13,9 +13,12 @@ const CURVES = [
 const refresh = whileShown(root, 2000, async () => {
   const now = await get("api/train");
   keyed(root.querySelector(".models"), ["rewardor", "generator"], (role) => role, model, (card, role) => update(card, role, now));
-  keyed(root.querySelector(".curves"), CURVES, ({ key }) => key, panel, (card, curve) => draw(card, curve, now.curves[curve.key]));
+  keyed(root.querySelector(".curves"), CURVES, ({ key }) => key, frame, (card, curve) => draw(card, curve, now.curves[curve.key]));
   interest(root.querySelector(".interest"), now.interest, now.interest_goal);
   duel(root.querySelector(".duel"), now.duel, now.rival);
+  sureness(root.querySelector(".sureness"), now.sureness);
+  panel(root.querySelector(".panel"), now.panel);
+  asked(root.querySelector(".asked"), now.asked);
   const problems = root.querySelector(".problems");
   problems.hidden = now.problems.length === 0;
   problems.querySelector("ul").replaceChildren(...now.problems.map((text) => make("li", {}, text)));
@@ -55,16 +58,9 @@ function update(card, role, now) {
 
 const [W, H, LEFT, RIGHT, TOP, BOTTOM] = [360, 170, 42, 12, 12, 24];
 
-function panel({ key }) {
+function frame({ key }) {
   const head = make("header", {}, make("h3", {}, say(`curve_${key}`)), make("strong"));
   return make("article.curve", {}, head, make("p", {}, say(`curve_${key}_what`)), make("div.plot"));
-}
-
-function svg(tag, attributes, text) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
 }
 
 function draw(card, { key, form, from, to, guide }, points) {
