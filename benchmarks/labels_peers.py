@@ -23,7 +23,7 @@ What each was given, beyond the defaults of its library:
     bradley_terry    random pairs; L2-regularised logistic regression on all features, its penalty chosen by five
                      folds, ties as half a win; best of N
     imitation        an ensemble of five of its BasicRewardNets on all features, trained by its EnsembleTrainer on its
-                     CrossEntropyRewardLoss, EPOCHS epochs after each round, ties as half a win; of twice as many random
+                     CrossEntropyRewardLoss, ten epochs after each round, ties as half a win; of twice as many random
                      pairs those with the largest variance of logits, by its ActiveSelectionFragmenter; best of N
     convnet          our convnet on clips of 16 frames of 16 x 16, with our choice of pairs; best of N
     cma_es           common with our choice of pairs; pyribs' CMA-ES from the best prior world, sigma 0.2, generations

@@ -154,7 +154,7 @@ class Imitation:
         `reward_ensemble`: the mean of five, each of two hidden layers, with normalised rewards.
     """
 
-    MEMBERS, EPOCHS = 5, 100
+    MEMBERS, EPOCHS = 5, 10
 
     def __init__(self):
         self.trainer = None
