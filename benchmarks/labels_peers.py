@@ -1,6 +1,6 @@
 """Other ways to spend a hundred labels, beside ours: the same prior worlds, teacher, labels and number of simulations.
 
-    python -m venv peers && peers/bin/pip install torch==2.13.0 botorch==0.18.1 ribs==0.12.0
+    python -m venv peers && peers/bin/pip install torch==2.13.0 botorch==0.18.1 ribs==0.12.0 imitation==1.0.1
     python -m benchmarks.labels_peers --python peers/bin/python \\
         --oracles movers,edge_of_chaos,symmetry --seeds 3 --out DIR
 
@@ -22,6 +22,10 @@ What each was given, beyond the defaults of its library:
     eubo_features    the same on 12 principal components of the features of common; best of N
     bradley_terry    random pairs; L2-regularised logistic regression on all features, its penalty chosen by five
                      folds, ties as half a win; best of N
+    imitation        an ensemble of five of its BasicRewardNets on all features, trained by its EnsembleTrainer on its
+                     CrossEntropyRewardLoss, ten epochs after each round, ties as half a win; of twice as many random
+                     pairs those with the largest variance of logits, by its ActiveSelectionFragmenter; best of N
+    convnet          our convnet on clips of 16 frames of 16 x 16, with our choice of pairs; best of N
     cma_es           common with our choice of pairs; pyribs' CMA-ES from the best prior world, sigma 0.2, generations
                      of 15; emits its last distribution
     map_elites       the same with pyribs' grid archive, 12 x 12 on two components, IsoLineEmitter, generations of 15;
@@ -43,16 +47,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from benchmarks import labels_peers_models as theirs
+from benchmarks import labels_peers_loops as loops
+from benchmarks import labels_peers_models as learners
+from benchmarks import labels_peers_search as search
 from benchmarks.labels_cache import Rows, digest, source_digest, write
 from benchmarks.labels_loop import Loop, Run, Stage, make_run
 from benchmarks.labels_table import Row, groups, interval, line
 from benchmarks.plot import Plot
 from models import Rewardor
 from pipeline import evaluate
+from pipeline.config import set_value
 from pipeline.teachers import make_panel
 
+PARTS = ("sim", "generator", "rewardor")
 FIGURES = ("win_alive", "win_raw", "diversity", "learn_s")
+
+
+EYE = "common"
+"""The Rewardor whose features say how different worlds look."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +78,29 @@ class Entry:
         generator: The same.
         base: Name of the run's own Generator.
         fixed: Whether it simulates nothing but the prior, which then is simulated once for all.
+        eye: Name of the run's own Rewardor.
     """
 
     peer: str = ""
     loop: type[Loop] = Loop
     rewardor: Callable[..., Rewardor] | None = None
-    generator: type[theirs.Guest] | None = None
+    generator: type[search.Guest] | None = None
     base: str = "filter"
     fixed: bool = True
+    eye: str = EYE
 
 
-GP = {"peer": "PairwiseGP", "rewardor": theirs.Foreign}
+GP = {"peer": "PairwiseGP", "rewardor": learners.Foreign}
 ENTRIES = {
     "ours": Entry(base="gibbs", fixed=False),
     "filter": Entry(),
-    "bradley_terry": Entry(loop=theirs.RandomLoop, rewardor=lambda _: theirs.BradleyTerry()),
-    "eubo_features": Entry(**GP, loop=theirs.EuboLoop),
-    "eubo_parameters": Entry(**GP, loop=theirs.ParametersLoop, generator=theirs.Thompson, fixed=False),
-    "cma_es": Entry("CmaEs", theirs.SearchLoop, generator=theirs.CmaEs, fixed=False),
-    "map_elites": Entry("MapElites", theirs.SearchLoop, generator=theirs.MapElites, fixed=False),
+    "bradley_terry": Entry(loop=loops.RandomLoop, rewardor=lambda _: learners.BradleyTerry()),
+    "eubo_features": Entry(**GP, loop=loops.EuboLoop),
+    "eubo_parameters": Entry(**GP, loop=loops.ParametersLoop, generator=search.Thompson, fixed=False),
+    "imitation": Entry("Imitation", loops.ActiveLoop, rewardor=learners.Imitation),
+    "convnet": Entry(loop=loops.PlainLoop, eye="convnet"),
+    "cma_es": Entry("CmaEs", loops.SearchLoop, generator=search.CmaEs, fixed=False),
+    "map_elites": Entry("MapElites", loops.SearchLoop, generator=search.MapElites, fixed=False),
 }
 
 
@@ -120,14 +136,15 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=25, help="labels between two fits")
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
     parser.add_argument("--emitted", type=int, default=200, help="worlds in a measurement")
-    parser.add_argument("--python", help="an interpreter with botorch and ribs")
+    parser.add_argument("--python", help="an interpreter with botorch, ribs and imitation")
     parser.add_argument("--out", type=Path, required=True, help="folder of the table and its picture")
     parser.add_argument("--cache", type=Path, help="folder of what is finished; default: OUT/cache")
     return parser.parse_args()
 
 
 def _row(given: argparse.Namespace, name: str, oracle: str, seed: int) -> Row:
-    settings = [f'sim.name="{given.sim}"', f'generator.name="{ENTRIES[name].base}"']
+    entry = ENTRIES[name]
+    settings = [f'{part}.name="{it}"' for part, it in zip(PARTS, (given.sim, entry.base, entry.eye), strict=True)]
     more = {"every": given.every, "emitted": given.emitted, "oracles": tuple(given.oracles)}
     run = make_run(settings, seed, oracle, "human", [given.labels], **more)
     described: Row = {"sim": given.sim, "oracle": oracle, "teacher": run.teacher, "every": run.every, "seed": seed}
@@ -141,39 +158,50 @@ def figures(run: Run, name: str, cache: Path, python: str) -> dict[str, float]:
     inputs = (name, repr(replace(run, oracles=())))
     rows, (labels,) = Rows(cache / "peers" / f"{digest(inputs, sources)}.json", repr(inputs)), run.budgets
     if labels not in rows.read():
-        rows.add(labels, _measure(run, ENTRIES[name], Stage(run, cache), python))
+        rows.add(labels, _measure(run, ENTRIES[name], cache, python))
     return rows.read()[labels]
 
 
-def _measure(run: Run, entry: Entry, stage: Stage, python: str) -> dict[str, float]:
-    reference = stage.reference(run.drawn)
-    panel = make_panel(run.teacher, reference.standard, seed=run.config.seed, preference=stage.preference)
+def _measure(run: Run, entry: Entry, cache: Path, python: str) -> dict[str, float]:
+    stage = Stage(run, cache)
+    standard = stage.reference(run.drawn).standard
+    panel = make_panel(run.teacher, standard, seed=run.config.seed, preference=stage.preference)
     with ExitStack() as stack:
-        peer = stack.enter_context(closing(theirs.Peer(python, entry.peer))) if entry.peer else None
+        peer = stack.enter_context(closing(learners.Peer(python, entry.peer))) if entry.peer else None
         loop = _loop(entry, stage.loop(run, panel), peer)
-        clocks = [theirs.Clocked(loop.prior), theirs.Clocked(stage.prior if entry.fixed else loop.roll)]
+        clocks = [learners.Clocked(loop.prior), learners.Clocked(stage.prior if entry.fixed else loop.roll)]
         loop.prior, loop.roll = clocks
         start = time.process_time()
         list(loop.run(run.budgets))
         own = time.process_time() - start - sum(clock.cpu_s for clock in clocks)
         spent = own + (peer.cpu_s if peer else 0.0)
-        blind = entry.loop is theirs.ParametersLoop  # it rewards parameters, not worlds
-        judged = evaluate.measure(
-            reference,
-            stage.roll,
-            loop.generator,
-            None if blind else loop.rewardor,
-            utility=loop.utility,
-            embed=loop.embed,
-            seed=loop.seed,
-            simulated=len(loop.worlds.unit),
-            exam=reference.exam(panel, run.config.seed),
-            emitted=run.emitted,
-        )
+        blind = entry.loop is loops.ParametersLoop  # it rewards parameters, not worlds
+        judged = _judge(run, stage, loop, None if blind else loop.rewardor)
+        if entry.eye != EYE:
+            plain = replace(run, config=set_value(run.config, f'rewardor.name="{EYE}"'))
+            judged["diversity"] = _judge(plain, Stage(plain, cache), loop, None)["diversity"]
     return judged | {"learn_s": spent}
 
 
-def _loop(entry: Entry, loop: Loop, peer: theirs.Peer | None) -> Loop:
+def _judge(run: Run, stage: Stage, loop: Loop, rewardor: Rewardor | None) -> dict[str, float]:
+    """What the loop's Generator emits now, as seen by the stage."""
+    reference = stage.reference(run.drawn)
+    panel = make_panel(run.teacher, reference.standard, seed=run.config.seed, preference=stage.preference)
+    return evaluate.measure(
+        reference,
+        stage.roll,
+        loop.generator,
+        rewardor,
+        utility=stage.utility,
+        embed=stage.embed,
+        seed=loop.seed,
+        simulated=len(loop.worlds.unit),
+        exam=reference.exam(panel, run.config.seed),
+        emitted=run.emitted,
+    )
+
+
+def _loop(entry: Entry, loop: Loop, peer: learners.Peer | None) -> Loop:
     """The entry's loop, with its parts in place of ours."""
     parts = {field.name: getattr(loop, field.name) for field in fields(Loop)}
     if entry.rewardor:

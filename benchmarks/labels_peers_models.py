@@ -1,6 +1,6 @@
-"""What labels_peers.py compares: the peers' learners and searchers behind the interfaces of ours, and loops for them.
+"""What labels_peers.py compares: the peers' learners behind the interface of our Rewardors.
 
-Shapes: B worlds, F features, D parameters, P labels, C components.
+Shapes: B worlds, F features, P labels, C components.
 """
 
 import json
@@ -16,10 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
-from benchmarks.labels_loop import Loop, Worlds
-from models import ANSWERS, Archive, Generator, Labels
-from models.generators._archive import stream
-from models.generators._chains import reflect
+from models import Labels
 from models.preference import LEFT, RIGHT, TIE
 from models.rewardors.common import Common
 from pipeline.roll import Ask, Roll, Rolled
@@ -32,14 +29,8 @@ COMPONENTS = 12
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
 """Penalties on squared weights that Bradley-Terry chooses from."""
 
-THOMPSON, POOL, TOP = 1000, 20_000, 0.01
-"""Random parameters per round of Thompson draws, among how many the best are emitted, and their share."""
-
-GENERATION, SIGMA = 15, 0.2
-"""Worlds that a searcher simulates before it learns, and how wide CMA-ES begins."""
-
-ELITE = 0.75
-"""Quantile of the elites' scores above which MAP-Elites emits them."""
+WON = torch.tensor([1.0, 0.0, 0.5])
+"""Wins of the left side, by answer: left, right, tie."""
 
 
 class Peer:
@@ -157,13 +148,35 @@ class Foreign(Single):
 
     def _ask(self, do: str, embedding: Tensor, labels: Labels) -> None:
         points, pairs = compact(embedding, ordered(labels))
-        self.peer(do, points=self.components(points), pairs=pairs)
+        self.peer(do, points=self.points(points), pairs=pairs)
+
+    def points(self, embedding: Tensor) -> Tensor:
+        """What the peer sees (B, d) of worlds (B, F)."""
+        return self.components(embedding)
 
     def forward(self, embedding: Tensor) -> Tensor:
         """See `Rewardor.forward`; NaN where not alive."""
         reward, alive = torch.full((len(embedding), 1), torch.nan), embedding.isfinite().all(1)
-        reward[alive, 0] = torch.tensor(self.peer("mean", points=self.components(embedding[alive])))
+        reward[alive, 0] = torch.tensor(self.peer("mean", points=self.points(embedding[alive])))
         return reward
+
+
+class Imitation(Foreign):
+    """A peer that learns from all features, and from ties too: half a win for either side."""
+
+    def fit(self, embedding: Tensor, labels: Labels, reference: Tensor) -> dict[str, float]:
+        """See `Rewardor.fit`."""
+        self.components = Components.learn(embedding[reference])
+        told = labels.answer <= TIE
+        pairs = torch.stack([labels.left, labels.right], 1)[told]
+        points, rows = compact(self.points(embedding), pairs)
+        more = {"reference": self.points(embedding[reference]), "seed": len(told)}
+        self.peer("fit", points=points, pairs=rows, chance=WON[labels.answer[told]], **more)
+        return {}
+
+    def points(self, embedding: Tensor) -> Tensor:
+        """See `Foreign.points`."""
+        return self.components.standardise(embedding)
 
 
 class BradleyTerry(Single):
@@ -178,7 +191,7 @@ class BradleyTerry(Single):
         told = labels.answer <= TIE
         z = self.components.standardise(embedding).double()
         x = (z[labels.left[told]] - z[labels.right[told]]).numpy()
-        y = torch.tensor([1.0, 0.0, 0.5], dtype=torch.float64)[labels.answer[told]].numpy()
+        y = WON[labels.answer[told]].double().numpy()
         penalty = min(RIDGES, key=lambda ridge: held_out_loss(x, y, ridge))
         self.weight = torch.from_numpy(logistic(x, y, penalty)).float()
         return {"penalty": penalty}
@@ -208,176 +221,3 @@ def held_out_loss(x: np.ndarray, y: np.ndarray, penalty: float, folds: int = 5) 
     fold = np.arange(len(y)) % folds
     parts = [(x[fold == k] @ logistic(x[fold != k], y[fold != k], penalty), y[fold == k]) for k in range(folds)]
     return sum(cross_entropy(*part) for part in parts)
-
-
-class Guest(Generator):
-    """A Generator that lives as long as its peer: nothing of it is stored."""
-
-    version = 1
-
-    def __init__(self, dim: int, seed: int, peer: Peer) -> None:
-        super().__init__(dim, seed=seed)
-        self.peer, self.told = peer, 0
-
-    def tell(self, archive: Archive) -> dict[str, float]:
-        """See `Generator.tell`."""
-        del archive
-        return {}
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing."""
-        return {}
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Of nothing."""
-
-
-class Thompson(Guest):
-    """Explores by Thompson draws of a Gaussian process on parameters, emits its favorites of a large random pool."""
-
-    def ask(self, n: int, seed: int, *, explore: bool = False) -> Tensor:
-        """See `Generator.ask`."""
-        draw = stream(seed)
-        if explore and not self.told:
-            return torch.rand(n, self.dim, generator=draw)
-        pool = torch.rand(THOMPSON if explore else POOL, self.dim, generator=draw)
-        if explore:
-            return pool[self.peer("draws", points=pool, n=n, seed=seed)]
-        best = torch.tensor(self.peer("mean", points=pool)).topk(round(TOP * POOL)).indices
-        return pool[best[torch.randint(len(best), (n,), generator=draw)]]
-
-
-class CmaEs(Guest):
-    """Begins at the best of the prior worlds; emits its last distribution, reflected at the faces of the cube."""
-
-    def ask(self, n: int, seed: int, *, explore: bool = False) -> Tensor:
-        """See `Generator.ask`."""
-        draw = stream(seed)
-        if not self.told:
-            return torch.rand(n, self.dim, generator=draw)
-        if explore:
-            return torch.tensor(self.peer("ask"), dtype=torch.float32)
-        now = {name: torch.tensor(values, dtype=torch.float64) for name, values in self.peer("distribution").items()}
-        noise = torch.randn(n, self.dim, generator=draw, dtype=torch.float64)
-        return reflect((now["mean"] + noise @ torch.linalg.cholesky(now["covariance"]).T).float())
-
-    def tell(self, archive: Archive) -> dict[str, float]:
-        """What is new is the generation that it asked for last."""
-        count = len(archive.unit)
-        if not self.told:
-            best = archive.unit[archive.score.argmax()]
-            self.peer("start", best=best, sigma=SIGMA, batch=GENERATION, seed=self.seed + 1)
-        elif count > self.told:
-            self.peer("tell", score=archive.score[self.told :])
-        self.told = count
-        return {}
-
-
-class MapElites(Guest):
-    """An archive of elites on two components of the features, made anew of all worlds; emits the better elites."""
-
-    def ask(self, n: int, seed: int, *, explore: bool = False) -> Tensor:
-        """See `Generator.ask`."""
-        draw = stream(seed)
-        if not self.told:
-            return torch.rand(n, self.dim, generator=draw)
-        if explore:
-            return torch.tensor(self.peer("ask", n=n, seed=seed), dtype=torch.float32)
-        elites = {name: torch.tensor(values, dtype=torch.float32) for name, values in self.peer("elites").items()}
-        best = elites["unit"][elites["score"] >= elites["score"].quantile(ELITE)]
-        return best[torch.randint(len(best), (n,), generator=draw)]
-
-    def tell(self, archive: Archive) -> dict[str, float]:
-        """The grid is laid over the middle 98 % of the first worlds that it is told of."""
-        alive = archive.alive
-        if not self.told:
-            self.components = Components.learn(archive.embedding[alive], 2)
-            first = self.components(archive.embedding[alive])
-            self.low, self.high = first.quantile(0.01, dim=0), first.quantile(0.99, dim=0)
-        measures = self.components(archive.embedding[alive])
-        given = {"score": archive.score[alive], "measures": measures, "low": self.low, "high": self.high}
-        self.peer("tell", unit=archive.unit[alive], **given)
-        self.told = len(archive.unit)
-        return {}
-
-
-class SearchLoop(Loop):
-    """Worlds that labels pay for are simulated a generation at a time, each told before the next is asked for."""
-
-    def _simulate(self, roll: Roll, start: int, count: int) -> Worlds:
-        if start == 0:
-            return super()._simulate(roll, start, count)
-        before, end = self.worlds, start + count
-        for at in range(start, end, GENERATION):
-            self.worlds = self.worlds + super()._simulate(roll, at, min(GENERATION, end - at))
-            self._tell()
-        every, self.worlds = self.worlds, before
-        return Worlds(*[getattr(every, name)[len(before.unit) :] for name in Worlds.__dataclass_fields__])
-
-
-class RandomLoop(Loop):
-    """All pairs are random, and nothing is held out."""
-
-    rewardor: Single
-
-    def _fit(self) -> None:
-        self.rewardor.fit(*self._known())  # `fitted` stays false: so there is nothing to choose pairs by
-        self._tell()
-
-
-class EuboLoop(RandomLoop):
-    """After the first random round each pair has the highest EUBO, by a posterior that knows all answers so far."""
-
-    rewardor: Foreign
-
-    def _ask(self, count: int) -> None:
-        if not self.pairs:
-            super()._ask(count)
-            return
-        values = self.worlds.utility
-        for _ in range(count):
-            self._update()
-            left, right = self._best_pair()
-            answer, who = self.panel.answer(values[left], values[right], str(left), str(right), len(self.pairs))
-            self.pairs.append((left, right))
-            self.answers.append((ANSWERS.index(answer), who))
-
-    def _best_pair(self) -> tuple[int, int]:
-        alive = np.flatnonzero(self.worlds.alive)
-        place = {row: number for number, row in enumerate(alive.tolist())}
-        asked = [(place[left], place[right]) for left, right in self.pairs]
-        seed = self.seed * 100_000 + len(self.pairs)
-        left, right = self.rewardor.peer("choose", points=self._points()[alive], asked=asked, seed=seed)
-        return int(alive[left]), int(alive[right])
-
-    def _update(self) -> None:
-        self.rewardor.update(*self._known()[:2])
-
-    def _points(self) -> Tensor:
-        return self.rewardor.components(torch.from_numpy(self.worlds.embedding))
-
-
-class ParametersLoop(EuboLoop):
-    """The same on parameters. With each label the peer is told once that a world that lives beats one that died."""
-
-    generator: Thompson
-
-    def _fit(self) -> None:
-        self._teach("fit")
-        self.generator.told = len(self.pairs)
-
-    def _tell(self) -> None:
-        """The Generator asks the peer itself."""
-
-    def _update(self) -> None:
-        self._teach("update")
-
-    def _points(self) -> Tensor:
-        return torch.from_numpy(self.worlds.unit)
-
-    def _teach(self, do: str) -> None:
-        draw, alive = np.random.default_rng(self.seed), self.worlds.alive
-        sides = [draw.choice(np.flatnonzero(side), len(self.pairs)) for side in (alive, ~alive)]
-        pairs = torch.cat([ordered(self._known()[1]), torch.from_numpy(np.stack(sides, 1))])
-        points, pairs = compact(self._points(), pairs)
-        self.rewardor.peer(do, points=points, pairs=pairs)

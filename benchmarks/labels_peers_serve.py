@@ -4,6 +4,7 @@ Reads a request per line of JSON, a method's name under `do` beside its argument
 result and the CPU seconds that it took. All peers keep the defaults of their libraries where nothing else is said.
 """
 
+import copy
 import json
 import sys
 import time
@@ -144,6 +145,81 @@ class MapElites:
         return {"unit": found["solution"], "score": found["objective"]}
 
 
+class Imitation:
+    """imitation's ensemble of reward networks, with its loss, its trainer and its active choice of pairs [1].
+
+    A world is a trajectory of one step, and what was observed are its features. Networks go on learning in later fits.
+
+    [1] A. Gleave et al. imitation: clean imitation learning implementations, 2022; the named configuration
+        `reward_ensemble`: the mean of five, each of two hidden layers, with normalised rewards.
+    """
+
+    MEMBERS, EPOCHS = 5, 10
+
+    def __init__(self):
+        self.trainer = None
+
+    def fit(self, points, pairs, chance, reference, seed):
+        """Learn from points (n, d), pairs (m, 2) of rows, and the chance (m,) of preferring the first of each.
+
+        Rewards of each network are normalised on the reference (B, d).
+        """
+        from imitation.algorithms.preference_comparisons import PreferenceDataset
+
+        if self.trainer is None:
+            self._begin(len(points[0]), seed)
+        worlds = [self._world(point) for point in points]
+        dataset = PreferenceDataset()
+        dataset.push([(worlds[a], worlds[b]) for a, b in pairs], np.array(chance, np.float32))
+        torch.manual_seed(seed)
+        self.trainer.train(dataset)
+        for member in self.net.members:
+            member.normalize_output_layer.reset_running_stats()
+            member.predict_processed(*self._steps(reference))
+
+    def mean(self, points):
+        """Mean rewards (B,) of points (B, d)."""
+        return self.net.predict_processed(*self._steps(points), update_stats=False)
+
+    def choose(self, points, n, seed):
+        """Rows of `n` random pairs of points (B, d), those with the largest variance of logits over networks first."""
+        from imitation.algorithms.preference_comparisons import ActiveSelectionFragmenter, RandomFragmenter
+
+        draw = RandomFragmenter(np.random.default_rng(seed), warning_threshold=0, custom_logger=self.logger)
+        model = copy.deepcopy(self.preference)  # asking it for rewards changes how it normalises them
+        order = ActiveSelectionFragmenter(model, draw, fragment_sample_factor=1, custom_logger=self.logger)
+        worlds = [self._world(point, row) for row, point in enumerate(points)]
+        return [[world.infos[0]["row"] for world in pair] for pair in order(worlds, 1, n)]
+
+    def _begin(self, d, seed):
+        from gymnasium.spaces import Box
+        from imitation.algorithms import preference_comparisons as theirs
+        from imitation.rewards.reward_nets import BasicRewardNet, NormalizedRewardNet, RewardEnsemble
+        from imitation.util.logger import configure
+        from imitation.util.networks import RunningNorm
+
+        torch.manual_seed(seed)
+        spaces = Box(-np.inf, np.inf, (d,)), Box(0, 1, (1,))
+        members = [
+            NormalizedRewardNet(BasicRewardNet(*spaces, use_action=False), RunningNorm) for _ in range(self.MEMBERS)
+        ]
+        self.logger = configure(format_strs=[])
+        self.net = RewardEnsemble(*spaces, members)
+        self.preference = theirs.PreferenceModel(self.net)
+        more = {"rng": np.random.default_rng(seed), "epochs": self.EPOCHS, "custom_logger": self.logger}
+        self.trainer = theirs.EnsembleTrainer(self.preference, theirs.CrossEntropyRewardLoss(), **more)
+
+    def _world(self, point, row=0):
+        from imitation.data.types import TrajectoryWithRew
+
+        seen, still = np.array([point, point], np.float32), np.zeros((1, 1), np.float32)
+        return TrajectoryWithRew(obs=seen, acts=still, infos=np.array([{"row": row}]), terminal=True, rews=still[0])
+
+    def _steps(self, points):
+        points = np.array(points, np.float32)
+        return points, np.zeros((len(points), 1), np.float32), points, np.ones(len(points), bool)
+
+
 def serve(peer) -> None:
     """Answer until nothing more is asked; whatever libraries print goes to the errors."""
     answers, sys.stdout = sys.stdout, sys.stderr
@@ -157,4 +233,4 @@ def serve(peer) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    serve({peer.__name__: peer for peer in (PairwiseGP, CmaEs, MapElites)}[sys.argv[1]]())
+    serve({peer.__name__: peer for peer in (PairwiseGP, CmaEs, MapElites, Imitation)}[sys.argv[1]]())

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from benchmarks import labels_peers, labels_peers_models, labels_peers_serve
-from benchmarks.labels_peers_models import BradleyTerry, CmaEs, Components, MapElites, Thompson, compact, ordered
+from benchmarks.labels_loop import Worlds
+from benchmarks.labels_peers_loops import ActiveLoop
+from benchmarks.labels_peers_models import BradleyTerry, Components, Imitation, compact, ordered
+from benchmarks.labels_peers_search import CmaEs, MapElites, Thompson
 from models import Archive, Labels
 
 
@@ -56,6 +59,30 @@ def test_winners_come_first_and_what_is_not_decided_is_dropped() -> None:
     points, rows = compact(torch.arange(10.0)[:, None], pairs)
     assert points[rows][..., 0].tolist() == [[7, 3], [7, 5]]
     assert len(points) == 3
+
+
+def test_imitation_is_told_who_won_and_that_a_tie_is_half_a_win() -> None:
+    peer = Stub(mean=lambda points: points[:, 0].tolist())
+    model, embedding = Imitation(peer), torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    model.fit(embedding, labels_of([(7, 3, 0), (5, 7, 1), (1, 2, 2), (1, 2, 3), (1, 2, 4)]), torch.ones(9) > 0)
+    ((_, told),) = peer.asked
+    assert told["chance"].tolist() == [1, 0, 0.5]
+    seen = model.components.standardise(embedding)
+    assert torch.equal(told["points"][told["pairs"]], seen[torch.tensor([[7, 3], [5, 7], [1, 2]])])
+    embedding[4] = torch.nan
+    reward = model.forward(embedding)[:, 0]
+    assert reward[4].isnan()
+    assert torch.equal(reward[5:], seen[5:, 0])
+
+
+def test_the_surest_to_teach_are_asked_first_and_no_pair_twice() -> None:
+    loop = object.__new__(ActiveLoop)
+    embedding = torch.eye(6).numpy()
+    loop.worlds = Worlds(embedding, np.array([True, False, True, True, True, True]), embedding, embedding)
+    drawn = [[4, 4], [0, 4], [1, 2], [2, 1], [2, 3], [3, 4]]
+    loop.rewardor, loop.seed, loop.pairs = Imitation(Stub(choose=drawn)), 0, [(0, 5)]
+    loop.rewardor.components = Components.learn(torch.eye(6))
+    assert loop._choose(2) == [(2, 3), (3, 4)]  # rows of the living, the second of all being dead
 
 
 def test_components_are_uncorrelated_and_ignore_what_never_varies() -> None:
