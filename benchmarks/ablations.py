@@ -23,6 +23,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -35,7 +36,7 @@ import torch
 from benchmarks import ablations_plot as plot
 from benchmarks import labels, labels_cache
 from benchmarks.ablations_trials import BUDGETS, RULES, Trial, figures, make_pool
-from benchmarks.labels_loop import Run, make_run
+from benchmarks.labels_loop import Run, Stage, make_run
 from benchmarks.labels_table import Row, line
 from models.generators.gibbs import Gibbs
 from models.rewardors._features import FAMILIES
@@ -143,16 +144,27 @@ def _results(
 
 
 def _loop(chosen: Sequence[str], given: argparse.Namespace, cache: Path) -> list[Row]:
-    """A row for each run and budget; settings that ablations share are run once."""
+    """A row for each run and budget; settings that ablations share are run once, and what is shipped first."""
     settings = {setting: None for what in chosen for setting in map(tuple, LOOP[what].values())}
+    more: dict[str, Any] = {"emitted": given.emitted, "oracles": tuple(given.oracles)}
     runs = {
-        (setting, oracle, seed): make_run(
-            ['sim.name="lenia"', *setting], seed, oracle, "human", BUDGETS, emitted=given.emitted, oracles=given.oracles
-        )
+        (setting, oracle, seed): make_run(['sim.name="lenia"', *setting], seed, oracle, "human", BUDGETS, **more)
         for seed, oracle, setting in product(range(given.seeds), given.oracles, settings)
     }
+    first = [run for (setting, *_), run in runs.items() if not setting]
+    labels.table(first, cache, given.out / "loop.parquet", given.jobs)
+    for run in runs.values():
+        _lend_embeddings(run, first[0], cache)
     there = labels.table(list(runs.values()), cache, given.out / "loop.parquet", given.jobs)
     return [row for what in chosen for name in LOOP[what] for row in _of(what, name, runs, there)]
+
+
+def _lend_embeddings(run: Run, owner: Run, cache: Path) -> None:
+    """No variant of a Rewardor in this file embeds differently, so none needs prior worlds simulated again."""
+    mine, theirs = Stage(run, cache), Stage(owner, cache).embed.name
+    for kept in mine.prior.folder.glob(f"*/{theirs}.*"):
+        with suppress(FileExistsError):
+            kept.with_name(mine.embed.name + kept.suffix).hardlink_to(kept)
 
 
 def _of(what: str, name: str, runs: dict[tuple, Run], there: Sequence[Row]) -> list[Row]:

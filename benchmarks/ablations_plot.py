@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.labels_table import Row, groups, interval
 from benchmarks.plot import FAINT, GRID, GROUND, INKS, SHARP, WIDE, WORDS
 
-HEAD, LINE, FOOT, LEFT, GAP, RIGHT = 100, 34, 34, 128, 22, 20
+HEAD, LINE, FOOT, LEFT, GAP, RIGHT = 100, 34, 34, 128, 46, 30
 """Heights of the head, of a line and of the foot; widths of the lines' names, between panels and at the right."""
 
 SAME = ("oracle", "seed", "ties", "labels")
