@@ -113,19 +113,19 @@ def _names(known: Sequence[str], text: str) -> list[str]:
 
 
 def _offline(chosen: Sequence[str], given: argparse.Namespace, cache: Path) -> list[Row]:
-    """A row for each trial and budget."""
-    trials = [
-        Trial(what, setting, oracle, seed, ties)
-        for seed, oracle, what in product(range(given.seeds), given.oracles, chosen)
-        for setting, ties in OFFLINE[what]
-    ]
+    """A row for each trial and budget, taste by taste."""
     context = multiprocessing.get_context("spawn")
+    rows: list[Row] = []
     with ProcessPoolExecutor(given.jobs, context, torch.set_num_threads, (1,)) as pool:
-        list(_results(pool, make_pool, given.oracles if trials else [], cache))
-        rows = []
-        for trial, found in _results(pool, figures, trials, cache):
-            for budget in BUDGETS:
-                rows.append({**vars(trial), "labels": budget, **found[budget]})
+        for oracle in given.oracles if chosen else []:
+            list(_results(pool, make_pool, [oracle], cache))
+            trials = [
+                Trial(what, setting, oracle, seed, ties)
+                for seed, what in product(range(given.seeds), chosen)
+                for setting, ties in OFFLINE[what]
+            ]
+            for trial, found in _results(pool, figures, trials, cache):
+                rows += [{**vars(trial), "labels": budget, **found[budget]} for budget in BUDGETS]
                 print(line(rows[-1]), flush=True)
     return rows
 
