@@ -24,7 +24,7 @@ from pipeline import cluster, plugins
 from pipeline.config import Plugin
 from pipeline.driver import Embed
 from pipeline.roll import roll_here
-from pipeline.rollouts import Job, Pool
+from pipeline.rollouts import NICE, Job, Pool
 
 ACTORS, BLOCK = 2, 25
 SIMULATOR = "ray::_Simulator"
@@ -101,7 +101,7 @@ def _bare(name: str, blocks: int) -> tuple[Callable[[], Figures], Callable[[], N
 
 def _work(name: str, blocks: int, counter: Any, pipe: Connection) -> None:
     torch.set_num_threads(1)
-    os.nice(5)  # as simulators are
+    os.nice(NICE)  # as simulators are
     sim = plugins.load("sims", name, {})
     roll = roll_here(sim)
     while pipe.recv():

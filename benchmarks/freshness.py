@@ -3,8 +3,8 @@
 Starts `alife run` on a fresh profile and labels over HTTP as the page does: one pair on the screen, two that wait, the
 newest first. Prints, over all pairs that were shown after the random first ones: how many labels the Rewardor that
 chose a pair did not know when the pair was handed out and when it was answered; in how many hand-outs it knew all
-labels that were older than two seconds; what a request for pairs takes; how often somebody had nothing to look at; and
-how often two people had the same world or pair on their screens.
+labels that were older than two seconds; how long a label waits for the version that knows it; what a request for pairs
+takes; how often somebody had nothing to look at; and how often two people had the same world or pair on their screens.
 """
 
 import argparse
@@ -123,6 +123,7 @@ def figures(profile: Profile, people: Sequence[Person]) -> dict[str, float]:
         answered.append(row[id_] - known)
         knew.append(int((labels.time <= at - SETTLED_S).sum()) <= known)
     requests = sorted(time for person in people for time in person.requests)
+    waits = sorted(learned(profile))
     both, same = overlaps(people)
     return {
         "pairs that rules chose": len(handed),
@@ -130,6 +131,9 @@ def figures(profile: Profile, people: Sequence[Person]) -> dict[str, float]:
         "the same when answered, mean": statistics.fmean(answered),
         "the same when answered, worst": max(answered),
         f"share of hand-outs that knew all labels older than {SETTLED_S:.0f} s": statistics.fmean(knew),
+        "a label until the version that knows it, median, s": statistics.median(waits),
+        "the same, 95 %": waits[int(0.95 * (len(waits) - 1))],
+        "the same, worst": waits[-1],
         "a request for pairs, median, ms": 1e3 * statistics.median(requests),
         "a request for pairs, 95 %, ms": 1e3 * requests[int(0.95 * (len(requests) - 1))],
         "seconds without a pair, all people, after the first": sum(person.idle for person in people),
@@ -138,6 +142,13 @@ def figures(profile: Profile, people: Sequence[Person]) -> dict[str, float]:
         "films made per label": len(profile.films().file) / len(labels.id),
         "share of random pairs after the first ones": float((labels.how[WARM_UP:] == "random").mean()),
     }
+
+
+def learned(profile: Profile) -> list[float]:
+    """Seconds that each label waited for the version of the Rewardor that knows it."""
+    made = [(each.snapshot["labels"], each.time) for each in checkpoint.manifests(profile, "rewardor")]
+    told = enumerate(profile.labels().time.tolist())
+    return [min(at for known, at in made if known > row) - time for row, time in told if row < max(made)[0]]
 
 
 def overlaps(people: Sequence[Person]) -> tuple[int, int]:

@@ -2,22 +2,27 @@
 
 A profile in a temporary folder with synthetic worlds, as many features as `common` has, and answers about some taste
 for them. Printed are seconds of CPU and of the clock for what a training job does after one more answer, from looking
-at the files to the version on disk: `refit` with the settings that are there, then `search` for new ones, which is due
-when labels have grown by a quarter; and for a look at files that finds nothing due.
+at the files to the version on disk: `refit` with the settings that are there; `search` for new ones, which is due when
+labels have grown by a quarter; a look at files that finds nothing due; and the mean and the longest wall time of refits
+while such a search is under way in the process beside, with the memory of that process (its share, PSS).
 """
 
 import argparse
+import contextlib
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from models.rewardors._features import F
 from models.rewardors.common import Common
 from pipeline import loop
+from pipeline.beside import Beside
 from pipeline.config import Config
 from pipeline.profile import Profile
 from pipeline.rows import EmbeddingTable, RolloutTable, Vote
@@ -33,11 +38,12 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=3000)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print("labels  refit: CPU s, wall s   search: CPU s, wall s   a look: CPU s, wall s")
+    print("labels  refit: CPU s, wall s   search: CPU s, wall s   a look: CPU s, wall s   beside: mean s, most s   MB")
     for labels in given.labels:
         with tempfile.TemporaryDirectory() as root:
-            rows = list(measure(make(Path(root), given.worlds), labels))
-        print(f"{labels:6}" + "".join(f"{cpu:14.3f} {wall:8.3f}" for cpu, wall in rows), flush=True)
+            profile = make(Path(root), given.worlds)
+            rows = [*measure(profile, labels), beside(profile)]
+        print(f"{labels:6}" + "".join(f"{a:14.3f} {b:8.3f}" for a, b, *_ in rows), f"{rows[-1][-1]:6.0f}", flush=True)
 
 
 def measure(profile: Profile, labels: int) -> Iterator[tuple[float, float]]:
@@ -45,9 +51,22 @@ def measure(profile: Profile, labels: int) -> Iterator[tuple[float, float]]:
     answer(profile, labels - 1)
     search = _seconds(lambda: loop.fit(profile))  # the first version has no settings to start from
     answer(profile, 1)
-    yield _seconds(lambda: loop.due_fit(profile) and loop.fit(profile))
+    yield _seconds(lambda: loop.due_refit(profile) and loop.refit(profile))
     yield search
     yield _seconds(lambda: loop.due_fit(profile))
+
+
+def beside(profile: Profile) -> tuple[float, float, float]:
+    """Wall seconds of refits while a search is under way, mean and most; and the megabytes that this takes."""
+    times = []
+    with contextlib.closing(Beside(loop.search)) as other:
+        while other(profile) is None:  # until its process has started
+            time.sleep(0.1)
+        while other(profile) is None:
+            answer(profile, 1)
+            times.append(_seconds(lambda: loop.refit(profile))[1])
+        memory = sum(psutil.Process(each.pid).memory_full_info().pss for each in multiprocessing.active_children())
+    return float(np.mean(times)), max(times), memory / 2**20
 
 
 def _seconds(work: Callable[[], object]) -> tuple[float, float]:

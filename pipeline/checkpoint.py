@@ -65,17 +65,29 @@ def commit(profile: Profile, role: Role, tensors: Mapping[str, "Tensor"], manife
         CheckpointError: A weight is not finite.
         StoreError: It could not be saved.
     """
-    import safetensors.torch
-
     _refuse_non_finite(tensors)
-    data = safetensors.torch.save(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    )
+    data = pack(tensors)
     number = last_number(profile, role) + 1
     while not _commit_as(profile, role, number, data, dict(manifest)):
         number += 1  # another process was faster
     _forget_weights(profile, role, number)
     return number
+
+
+def pack(tensors: Mapping[str, "Tensor"]) -> bytes:
+    """Tensors as bytes, without pickle."""
+    import safetensors.torch
+
+    return safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    )
+
+
+def unpack(data: bytes) -> dict[str, "Tensor"]:
+    """The inverse of `pack`."""
+    import safetensors.torch
+
+    return safetensors.torch.load(data)
 
 
 def newest(profile: Profile, role: Role) -> Manifest | None:
@@ -99,8 +111,6 @@ def weights(profile: Profile, role: Role, number: int) -> dict[str, "Tensor"]:
     Raises:
         CheckpointError: There is no such version, its weights were not kept, or they are damaged.
     """
-    import safetensors.torch
-
     manifest = _manifest(profile, _key(role, number))
     if manifest is None:
         raise CheckpointError(f"{role} has no version {number}")
@@ -111,7 +121,7 @@ def weights(profile: Profile, role: Role, number: int) -> dict[str, "Tensor"]:
     if hashlib.sha256(data).hexdigest() != manifest.sha256:
         _discard(profile, role, manifest)
         raise CheckpointError(f"the weights of {role} version {number} are damaged")
-    return safetensors.torch.load(data)
+    return unpack(data)
 
 
 def files(profile: Profile, role: Role, manifest: Manifest) -> Iterator[tuple[str, bytes]]:

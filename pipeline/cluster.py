@@ -40,6 +40,11 @@ class ResourcePlan:
         return f"{self.cpus:g} CPUs = {training}{self.actors} simulators x {self.actor:g} CPU"
 
 
+NICE = 10
+"""How far everything in Ray stands back from the page, as in nice(1): less than Ray's default of 15, so that searches
+and simulators can stand back from training."""
+
+
 class DoesNotFitError(ConfigError):
     """Raised when Ray has too few CPUs for one simulator beside what trains."""
 
@@ -66,6 +71,7 @@ def start() -> None:
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+    os.environ.setdefault("RAY_worker_niceness", str(NICE))
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=False)
     else:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from models import Rewardor
-from pipeline import evaluate, gallery, loop, plugins
+from pipeline import evaluate, gallery, loop, plugins, tensors
 from pipeline.evaluate import Array, Embedding
 from pipeline.profile import Profile, ProfileError
 from pipeline.roll import Rolled, join, roll_here
@@ -172,7 +172,7 @@ def _rewardor(profile: Profile) -> str:
 
 def _prior(profile: Profile, rewardor: Rewardor) -> Embedding:
     """Embeddings (R, F) of the living prior worlds on which a profile's Rewardor learned its normalisation."""
-    embedding, _, reference = loop.training_set(profile, rewardor, profile.labels())
+    embedding, _, reference = tensors.training_set(profile, rewardor, profile.labels())
     return embedding[reference].numpy()
 
 

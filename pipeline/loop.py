@@ -12,21 +12,19 @@ node and a quiet weekend are the same event, and the cure is to run the same com
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from models import ANSWERS, Archive, Generator, Labels, Rewardor
+from models import Archive, Generator, Rewardor
 from models import fit as fitting
 from pipeline import checkpoint, plugins
 from pipeline.profile import Profile
-from pipeline.rows import EmbeddingTable, LabelTable, RolloutTable
-
-REFERENCE = 256
-"""Alive prior worlds on which a Rewardor learns its normalisation."""
+from pipeline.rows import LabelTable, RolloutTable
+from pipeline.tensors import REFERENCE, labelers, scored, training_set
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,29 @@ class Block:
 
     number: int
     generator: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a Rewardor keeps when it learns one more label, and what a search finds anew.
+
+    Attributes:
+        searched: The labels and reference worlds that they were searched on, see `_to_search`.
+        state: Of the Rewardor that has them.
+        metrics: Among them those of labels that were held out.
+    """
+
+    searched: dict[str, Any]
+    state: dict[str, torch.Tensor]
+    metrics: dict[str, float]
+
+    def __reduce__(self) -> tuple[Callable[..., "Settings"], tuple[dict[str, Any], bytes, dict[str, float]]]:
+        """Travel as bytes: tensors would travel as memory that they share with a process that may end."""
+        return _unpack, (self.searched, checkpoint.pack(self.state), self.metrics)
+
+
+def _unpack(searched: dict[str, Any], state: bytes, metrics: dict[str, float]) -> Settings:
+    return Settings(searched, checkpoint.unpack(state), metrics)
 
 
 # -- what is due ------------------------------------------------------------------------------------------------------
@@ -76,10 +97,21 @@ def unanswered(profile: Profile, question: str, version: int) -> np.ndarray:
 
 def due_fit(profile: Profile) -> bool:
     """Whether the newest Rewardor does not know exactly the labels whose worlds were embedded, or needs a search."""
+    return due_refit(profile) or due_search(profile)
+
+
+def due_refit(profile: Profile) -> bool:
+    """Whether there are labels to learn with the settings that are there: people wait to see what theirs did."""
+    fitted = newest(profile, "rewardor")
+    return fitted is not None and "searched" in fitted.snapshot and not _knows_labels(profile, fitted)
+
+
+def due_search(profile: Profile) -> bool:
+    """Whether a Rewardor's settings are not those that its labels call for, or there are none."""
     fitted = newest(profile, "rewardor")
     if fitted is None:
         return bool(len(_usable(profile, profile.labels()).id))
-    return not _knows_labels(profile, fitted) or _due_search(profile, fitted)
+    return fitted.snapshot.get("searched") != _to_search(profile, profile.labels())
 
 
 def _knows_labels(profile: Profile, fitted: checkpoint.Manifest) -> bool:
@@ -89,11 +121,6 @@ def _knows_labels(profile: Profile, fitted: checkpoint.Manifest) -> bool:
         return False
     used = fitted.snapshot.get("used", len(labels.id))
     return used == len(labels.id) or used >= len(_usable(profile, labels).id)
-
-
-def _due_search(profile: Profile, fitted: checkpoint.Manifest) -> bool:
-    """Whether a Rewardor's settings are not those that its labels call for."""
-    return fitted.snapshot.get("searched") != _to_search(profile, profile.labels())
 
 
 def _to_search(profile: Profile, labels: LabelTable) -> dict[str, Any]:
@@ -180,32 +207,54 @@ def ask(profile: Profile, block: Block, dim: int) -> tuple[np.ndarray, np.ndarra
     return unit.numpy(), seeds
 
 
-def fit(profile: Profile) -> int:
-    """Bring the Rewardor up to date, by the quicker of two ways, and commit it; returns its version.
+def fit(profile: Profile, beside: Callable[[Profile], Settings | None] | None = None) -> int | None:
+    """Bring the Rewardor up to date, by the quicker of two ways, and commit it.
 
     People wait to see what their answer did. So labels that are new are learned with the settings that are there, and
-    the search for better ones is a version of its own, made when nothing else is due.
+    better ones are searched for while more labels come.
+
+    Args:
+        profile: Whose.
+        beside: Does what `search` does, somewhere else, and gives None until it is done. Where it is not given, and
+            where there are no settings to learn with meanwhile, the search is waited for.
+
+    Returns:
+        The version; None where nothing but a search is due, which is under way.
     """
+    if beside is None or newest(profile, "rewardor") is None:
+        return refit(profile) if due_refit(profile) else adopt(profile, search(profile))
+    settings = beside(profile) if due_search(profile) else None
+    if settings is not None:  # it learns all labels, too: however fast they come, a search does not wait for a lull
+        return adopt(profile, settings)
+    return refit(profile) if due_refit(profile) else None
+
+
+def refit(profile: Profile) -> int:
+    """Learn all labels with the settings that are there, and commit; returns the version."""
     last = newest(profile, "rewardor")
-    if last is None or "searched" not in last.snapshot or _knows_labels(profile, last):
-        return _fit(profile, None)
-    return _fit(profile, last)
-
-
-def _fit(profile: Profile, last: checkpoint.Manifest | None) -> int:
-    """Fit to all labels with the settings of a version, or with new ones."""
-    labels = profile.labels()
-    searched = last.snapshot["searched"] if last else _to_search(profile, labels)  # what comes later is due again
-    rewardor = load_rewardor(profile, last.number) if last else new_rewardor(profile)
-    embedding, known, reference = training_set(profile, rewardor, labels)
-    metrics = last.metrics if last else {}
     if last is None:
-        chosen_by = fitting.first(known, searched["labels"])
-        metrics = fitting.fit_rewardor(rewardor, embedding, chosen_by, reference)
-    if last or searched["labels"] < len(known.answer):
-        metrics = fitting.refit_rewardor(rewardor, embedding, known, reference, metrics)
+        raise ValueError("a rewardor is refitted only after settings were searched")
+    state = checkpoint.weights(profile, "rewardor", last.number)
+    return adopt(profile, Settings(last.snapshot["searched"], state, last.metrics))
+
+
+def search(profile: Profile) -> Settings:
+    """Look for the settings that the labels call for. Takes long and writes nothing: labels may come meanwhile."""
+    labels, rewardor = profile.labels(), new_rewardor(profile)
+    searched = _to_search(profile, labels)
+    embedding, known, reference = training_set(profile, rewardor, labels)
+    metrics = fitting.fit_rewardor(rewardor, embedding, fitting.first(known, searched["labels"]), reference)
+    return Settings(searched, rewardor.state(), metrics)
+
+
+def adopt(profile: Profile, settings: Settings) -> int:
+    """Learn all labels that there are by now with some settings, and commit; returns the version."""
+    labels, rewardor = profile.labels(), new_rewardor(profile)
+    rewardor.load(settings.state)
+    embedding, known, reference = training_set(profile, rewardor, labels)
+    metrics = fitting.refit_rewardor(rewardor, embedding, known, reference, settings.metrics)
     snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id)), "used": len(known.answer)}
-    snapshot["searched"] = searched
+    snapshot["searched"] = settings.searched  # what came later is due again
     made = {"metrics": metrics, "snapshot": snapshot, "model": model(profile, "rewardor"), "labelers": labelers(labels)}
     return checkpoint.commit(profile, "rewardor", rewardor.state(), made)
 
@@ -242,73 +291,6 @@ def _progress(profile: Profile, rollouts: RolloutTable, archive: Archive) -> dic
         "dead_share": 1 - alive.float().mean().item(),
         "diversity": spread / max(yardstick, 1e-9),
     }
-
-
-# -- from files to tensors --------------------------------------------------------------------------------------------
-
-
-def training_set(profile: Profile, rewardor: Rewardor, labels: LabelTable) -> tuple[torch.Tensor, Labels, torch.Tensor]:
-    """Embeddings (B, F), labels as rows of them, and the reference (B,) bool.
-
-    A label names the frames that were seen. Where these were not embedded (another Rewardor, a replay), the world's
-    own embedding stands in; a label whose worlds have none is left out until they have.
-    """
-    table = profile.embeddings(profile.config.rewardor.name, rewardor.version)
-    rows = _Rows(table)
-    left, right = rows.of(labels.left, labels.left_source), rows.of(labels.right, labels.right_source)
-    known = (left >= 0) & (right >= 0)
-    people = {name: number for number, name in enumerate(labelers(labels))}
-    answers = [ANSWERS.index(answer) for answer in labels.answer[known].tolist()]
-    who = [people[name] for name in labels.labeler[known].tolist()]
-    picked = Labels(
-        left=torch.from_numpy(left[known]),
-        right=torch.from_numpy(right[known]),
-        answer=torch.tensor(answers, dtype=torch.int64),
-        labeler=torch.tensor(who, dtype=torch.int64),
-    )
-    return torch.from_numpy(table.values), picked, torch.from_numpy(rows.reference(profile.rollouts()))
-
-
-def labelers(labels: LabelTable) -> list[str]:
-    """Who answered; their places are the numbers by which models know them."""
-    return list(dict.fromkeys(labels.labeler.tolist()))
-
-
-def scored(profile: Profile, rewardor: Rewardor, rollouts: RolloutTable) -> Archive:
-    """The archive of these rollouts, scored by a Rewardor."""
-    table = profile.embeddings(profile.config.rewardor.name, rewardor.version)
-    rows = _Rows(table).of(rollouts.id, None)
-    alive = (rollouts.status == "alive") & (rows >= 0)
-    embedding = np.full((len(rows), table.values.shape[1]), np.nan, np.float32)
-    embedding[alive] = table.values[rows[alive]]
-    unit = torch.from_numpy(rollouts.unit)
-    return fitting.archive(rewardor, unit, torch.from_numpy(alive), torch.from_numpy(embedding))
-
-
-class _Rows:
-    """Where worlds, and particular films of them, stand in a table of embeddings."""
-
-    def __init__(self, table: EmbeddingTable) -> None:
-        keys = zip(table.rollout.tolist(), table.source.tolist(), strict=True)
-        self.exact = {key: row for row, key in enumerate(keys)}
-        self.first: dict[str, int] = {}
-        for row, rollout in enumerate(table.rollout.tolist()):
-            self.first.setdefault(rollout, row)
-        self.count = len(table.rollout)
-
-    def of(self, rollouts: np.ndarray, sources: np.ndarray | None) -> np.ndarray:
-        """Rows (B,) int64 of worlds, of the very frames where these are named; -1 where there is none."""
-        frames = [""] * len(rollouts) if sources is None else sources.tolist()
-        keys = zip(rollouts.tolist(), frames, strict=True)
-        return np.array([self.exact.get(key, self.first.get(key[0], -1)) for key in keys], np.int64)
-
-    def reference(self, rollouts: RolloutTable) -> np.ndarray:
-        """The first living worlds of the prior, (B,) bool."""
-        prior = (rollouts.origin == "prior") & (rollouts.status == "alive")
-        rows = self.of(rollouts.id[prior][:REFERENCE], None)
-        chosen = np.zeros(self.count, bool)
-        chosen[rows[rows >= 0]] = True
-        return chosen
 
 
 # -- models -----------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class _Progress:
 
 MB = 1_000_000
 LOOK_S = 0.2  # between two looks at a simulator's memory
-NICE = 5  # how far simulators stand back, as in nice(1)
+NICE = 15  # how far simulators stand back, as in nice(1): further than `cluster.NICE` and what is beside training
 
 
 class _Simulator:

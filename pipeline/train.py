@@ -6,6 +6,7 @@ Ray Train's own checkpoints are not used, a version of the profile is the only t
 from the files, and a fresh run name each time keeps Ray Train from resuming anything by itself.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -15,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import psutil
 import ray
@@ -25,7 +26,10 @@ from pipeline.checkpoint import Role
 
 if TYPE_CHECKING:
     from pipeline.config import Config
+    from pipeline.loop import Settings
     from pipeline.profile import Profile
+
+    Searching: TypeAlias = Callable[[Profile], Settings | None]
 
 POLL = 0.2
 """Seconds between two looks at the files."""
@@ -167,20 +171,22 @@ def _work(config: dict) -> None:
 
     from models import workers as together
     from pipeline import loop
+    from pipeline.beside import Beside
     from pipeline.profile import Profile
 
     torch.set_num_threads(1)
-    os.nice(2)
     profile = Profile.open(config["root"], config["name"])
     if not together.leads():
         together.follow(loop.new_rewardor(profile).fit)
         return
+    beside = Beside(loop.search)
     try:
-        with profile.claim(config["role"]):  # also tells everybody that this job is up
+        with profile.claim(config["role"]), contextlib.closing(beside):  # a claim tells everybody that this job is up
             train(
                 profile,
                 config["role"],
                 once=config["once"],
+                beside=None if config["once"] else beside,
                 # Ray waits until all workers have reported: those that follow have nothing to say
                 tell=lambda version: None if together.several() else report({"version": version}),
                 stop=lambda: ray.get(config["trainer"].stopping.remote()),
@@ -194,6 +200,7 @@ def train(
     role: Role,
     *,
     once: bool = False,
+    beside: "Searching | None" = None,
     tell: Callable[[int], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
@@ -206,13 +213,14 @@ def train(
         profile: Whose model.
         role: Which model.
         once: Return when nothing is due.
+        beside: Searches for a Rewardor's settings while its job goes on; see `loop.fit`.
         tell: Called with each new version.
         stop: Asked before each look.
     """
     patience = POLL
     while not stop():
         try:
-            version = step(profile, role)
+            version = step(profile, role, beside)
         except Exception as error:
             if once:
                 raise
@@ -228,12 +236,15 @@ def train(
         time.sleep(patience)
 
 
-def step(profile: "Profile", role: Role) -> int | None:
-    """Do what is due for a role; returns the new version, or None where nothing was due or the role is paused."""
+def step(profile: "Profile", role: Role, beside: "Searching | None" = None) -> int | None:
+    """Do what is due for a role; returns the new version.
+
+    None where nothing was due, what was due goes on beside, or the role is paused.
+    """
     from pipeline import loop
 
     if profile.paused(role):
         return None
     if role == "rewardor":
-        return loop.fit(profile) if loop.due_fit(profile) else None
+        return loop.fit(profile, beside) if loop.due_fit(profile) else None
     return loop.tell(profile) if loop.due_tell(profile) else None

@@ -1,5 +1,6 @@
 """The loop without Ray: what is due, read from files, and what doing it changes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from models.rewardors._features import F
-from pipeline import checkpoint, loop, train
+from pipeline import checkpoint, loop, tensors, train
+from pipeline.beside import BesideError
 from pipeline.config import Config, Plugin, RolloutPlan
 from pipeline.driver import Driver
 from pipeline.loop import Block
@@ -177,6 +179,66 @@ def test_a_crash_between_the_labels_and_the_search_costs_nothing(profile: Profil
     assert not loop.due_fit(again)
 
 
+def test_labels_are_learned_while_settings_are_searched_beside(profile: Profile) -> None:
+    turn(driver(profile))
+    label(profile, 12)
+    train.step(profile, "rewardor")
+    label(profile, 3, start=12)
+    under_way = loop.search(profile)
+    for count in (15, 16, 17):
+        assert train.step(profile, "rewardor", lambda _: None) is not None
+        assert train.step(profile, "rewardor", lambda _: None) is None, "the search goes on"
+        assert versions(profile)[-1].snapshot["labels"] == count
+        label(profile, 1, start=count)
+    assert changed_settings(profile) == [False, False, False]
+    assert train.step(profile, "rewardor", lambda _: under_way) is not None
+    assert versions(profile)[-1].snapshot["labels"] == 18, "those that came meanwhile are not forgotten"
+    assert not loop.due_fit(profile)
+    worlds = torch.from_numpy(profile.embeddings("common", loop.new_rewardor(profile).version).values)
+    mine = loop.load_rewardor(profile).forward(worlds)
+    loop.adopt(profile, loop.search(profile))
+    torch.testing.assert_close(mine, loop.load_rewardor(profile).forward(worlds), atol=1e-5, rtol=0)
+
+
+def test_a_search_that_is_overtaken_by_labels_is_followed_by_the_next(profile: Profile) -> None:
+    turn(driver(profile))
+    label(profile, 12)
+    train.step(profile, "rewardor")
+    label(profile, 3, start=12)
+    late = [loop.search(profile)]
+    profile.undo("v3", "me")
+    label(profile, 8, start=15)
+    train.train(profile, "rewardor", beside=lambda now: late.pop() if late else loop.search(now), stop=settled(profile))
+    assert [each.snapshot["searched"]["labels"] for each in versions(profile)] == [12, 15, 19]
+    assert versions(profile)[-1].snapshot["labels"] == 22
+
+
+def settled(profile: Profile) -> Callable[[], bool]:
+    return lambda: not loop.due_fit(profile)
+
+
+def test_a_search_that_fails_is_told_and_tried_again_and_labels_do_not_wait_for_it(profile: Profile) -> None:
+    turn(driver(profile))
+    label(profile, 12)
+    train.step(profile, "rewardor")
+    label(profile, 3, start=12)
+    calls = iter([BesideError("the process beside ended with code -9"), None])
+
+    def flaky(now: Profile) -> loop.Settings | None:
+        match next(calls, "done"):
+            case "done":
+                return loop.search(now)
+            case None:
+                return None
+            case error:
+                raise error
+
+    train.train(profile, "rewardor", beside=flaky, stop=settled(profile))
+    assert "the process beside ended with code -9" in profile.events().text[-1]
+    assert [each.snapshot["searched"]["labels"] for each in versions(profile)] == [12, 12, 15]
+    assert [each.snapshot["labels"] for each in versions(profile)] == [12, 15, 15]
+
+
 def test_weights_from_before_settings_were_kept_are_searched_at_once(profile: Profile) -> None:
     turn(driver(profile))
     label(profile, 12)
@@ -289,7 +351,7 @@ def test_labels_of_unknown_worlds_are_left_out_until_these_are_embedded(profile:
     turn(driver(profile))
     label(profile, 5)
     profile.add_votes([Vote(id="ghost", left="nowhere", right="nothing", answer="left", labeler="me")])
-    embedding, rows, reference = loop.training_set(profile, loop.new_rewardor(profile), profile.labels())
+    embedding, rows, reference = tensors.training_set(profile, loop.new_rewardor(profile), profile.labels())
     assert len(rows.left) == 5
     assert bool(torch.isfinite(embedding).all())
     assert int(reference.sum()) == int((profile.rollouts().status == "alive").sum())

@@ -1,12 +1,13 @@
 """Several processes fit what one would have fitted."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from pipeline import checkpoint, loop, train
+from pipeline import checkpoint, loop, tensors, train
 from pipeline.config import Config, Plugin, TrainPlan
 from pipeline.profile import Profile
 from tests.life import SMALL, answer, settle
@@ -38,14 +39,21 @@ def test_two_workers_fit_what_one_does(tmp_path: Path) -> None:
     """The descent is the same to rounding, which its few steps hardly amplify."""
     profile = Profile.create(tmp_path, "together", PARALLEL)
     settle(profile)
-    answer(profile, 14)
-    job = train.start(str(tmp_path), "together", "rewardor", cpus=0.5, once=True)
+    job = train.start(str(tmp_path), "together", "rewardor", cpus=0.5)
+    for count, searched in ((14, 12), (17, 15)):  # the second search is done beside, by one
+        answer(profile, count - len(profile.labels().id))
+        give_up = time.monotonic() + 120
+        while loop.due_fit(profile):
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        made = checkpoint.newest(profile, "rewardor")
+        assert made is not None
+        assert (made.snapshot["labels"], made.snapshot["searched"]["labels"]) == (count, searched)
+        fitted, alone = loop.load_rewardor(profile), loop.new_rewardor(profile)
+        metrics = alone.fit(*tensors.training_set(profile, alone, profile.labels()))
+        assert made.metrics["loss"] == pytest.approx(metrics["loss"], rel=1e-3)
+        alone.sharpen(float(fitted.state()["sharpness"]))
+        values = torch.from_numpy(profile.embeddings("ensemble", alone.version).values)
+        torch.testing.assert_close(fitted.forward(values), alone.forward(values), atol=1e-2, rtol=1e-2)
+    train.stop(job)
     train.wait(job)
-    made = checkpoint.newest(profile, "rewardor")
-    assert made is not None
-    fitted, alone = loop.load_rewardor(profile), loop.new_rewardor(profile)
-    metrics = alone.fit(*loop.training_set(profile, alone, profile.labels()))
-    assert made.metrics["loss"] == pytest.approx(metrics["loss"], rel=1e-3)
-    alone.sharpen(float(fitted.state()["sharpness"]))
-    values = torch.from_numpy(profile.embeddings("ensemble", alone.version).values)
-    torch.testing.assert_close(fitted.forward(values), alone.forward(values), atol=1e-2, rtol=1e-2)

@@ -8,8 +8,10 @@ A world's worth is about the chance that it beats a living world of the prior, a
 cannot be had by a few outliers of the Rewardor, and it prefers what is good each time to what is splendid and mostly
 dies. Worth is noisy all the same: many parameters live or die with the seed. Taken at face value, the best of the
 archive are the luckiest, and die on the next seed. Two things help. What is emitted is simulated again while exploring,
-so that what counts is what parameters earn on average; and averages of few worlds are shrunk towards a regression on
-the parameters, in which worlds that died speak as loudly as those that live.
+so that what counts is what parameters earn on average; and averages of few worlds are shrunk towards what a newcomer
+earns. A regression on the parameters, in which worlds that died speak as loudly as those that live, says where a
+newcomer earns more than others. What it promises most is also where it errs most: to emit, it is believed by half; to
+choose what is worth a second look, it is taken at its word.
 """
 
 from typing import ClassVar
@@ -23,12 +25,20 @@ from models.generators._chains import climb, reflect
 from models.generators._policy import behavior_density, temper
 from models.generators._surrogate import Surrogate
 
-LUCK = 4.0
-"""How many worlds of the same parameters are believed as much as the regression: the variance between their seeds, over
-that of parameters around the regression."""
+DOUBT = 4.0
+"""How many worlds of the same parameters are believed as much as what is expected of a newcomer."""
 
-REPEATS, ELITES, CHAINS = 0.3, 0.3, 0.3
-"""Shares of what is emitted itself, of mutated elites, and of chains in what is explored; the rest is prior."""
+PROMISE = 0.5
+"""Share of what the regression promises that is believed when emitting."""
+
+REPEATS, ELITES, CHAINS = 0.4, 0.3, 0.2
+"""Shares of candidates simulated again, of mutated elites, and of chains in what is explored; the rest is prior."""
+
+CANDIDATES = 48.0
+"""Parameters that what is simulated again is drawn from at least."""
+
+ENOUGH = 2.0
+"""Worlds of the same parameters that halve the need for another one."""
 
 COOL = 4.0
 """How much colder than the policy the chains are: only what the regression is sure of is worth a look beyond."""
@@ -51,6 +61,9 @@ KEPT = 512
 WIDTH = 0.06
 """Of the kernel in which worlds look alike, in squared median distances."""
 
+RARITY = 0.5
+"""Power of how rare a look is that the policy departs from: 0 is what was simulated, 1 gives each look the same."""
+
 
 class Gibbs(Generator):
     """Emits what scored well and will live again; explores around it and where the regression promises more.
@@ -61,7 +74,7 @@ class Gibbs(Generator):
         kl: Divergence of what is emitted from all that was simulated, in nats: 2 is diverse, 5 is greedy.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5) -> None:
         super().__init__(dim, seed=seed)
@@ -78,13 +91,13 @@ class Gibbs(Generator):
             return reflect(self._parents(n, draw) + JITTER * torch.randn(n, self.dim, generator=draw))
         chains = self._state["chains"]
         climbed = chains[torch.randint(len(chains), (n,), generator=draw)]
-        again, mutants = self._parents(n, draw), self._mutants(n, draw)
+        again, mutants = self._parents(n, draw, "again"), self._mutants(n, draw)
         shares = torch.tensor([REPEATS, ELITES, CHAINS, 1 - REPEATS - ELITES - CHAINS])
         kind = torch.multinomial(shares, n, replacement=True, generator=draw)
         return torch.stack([again, mutants, climbed, prior])[kind, torch.arange(n)]
 
-    def _parents(self, n: int, draw: torch.Generator) -> Tensor:
-        rows = torch.multinomial(self._state["weight"], n, replacement=True, generator=draw)
+    def _parents(self, n: int, draw: torch.Generator, by: str = "weight") -> Tensor:
+        rows = torch.multinomial(self._state[by], n, replacement=True, generator=draw)
         return self._state["unit"][rows]
 
     def _mutants(self, n: int, draw: torch.Generator) -> Tensor:
@@ -103,16 +116,19 @@ class Gibbs(Generator):
             return {}
         worth, tried = _worth(archive), distinct(archive.unit, alive)
         surrogate = Surrogate(archive.unit, worth, seed=self.seed)
-        believed = _believe(worth, surrogate, tried)
-        rare = 1 / behavior_density(archive.embedding[tried.shown], WIDTH)
+        promised = surrogate(tried.unit).clamp(0, 1)
+        believed, hoped = (_believe(worth, promised, tried, trust) for trust in (PROMISE, 1.0))
+        rare = behavior_density(archive.embedding[tried.shown], WIDTH) ** -RARITY
         weight, tau = temper(believed, rare, self.kl, FEWEST)
-        kept = weight.argsort(descending=True)[:KEPT]
-        self._state = {"unit": tried.unit[kept].contiguous(), "weight": weight[kept].contiguous()}
+        again = temper(hoped, rare, self.kl, CANDIDATES)[0] / (1 + tried.count / ENOUGH)
+        kept = (weight + again).argsort(descending=True)[:KEPT]
+        told = {"unit": tried.unit, "weight": weight, "again": again}
+        self._state = {name: value[kept].contiguous() for name, value in told.items()}
         self._state["chains"] = climb(surrogate, self._parents(200, draw), tau / COOL, draw).contiguous()
         return {"tau": tau, "expected_worth": float((weight * believed).sum())}
 
     def state(self) -> dict[str, Tensor]:
-        """The archive's best points with their weights, and where the chains ended."""
+        """The archive's best points, their weights when emitting and when simulating again, and where chains ended."""
         return dict(self._state)
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -120,10 +136,18 @@ class Gibbs(Generator):
         self._state = dict(state)
 
 
-def _believe(worth: Tensor, surrogate: Surrogate, tried: Distinct) -> Tensor:
-    """What parameters (G,) are believed to earn on average: from the worth (B,) of worlds, and the regression on it."""
-    own = tried.count / (tried.count + LUCK)
-    return own * tried.mean(worth) + (1 - own) * surrogate(tried.unit)
+def _believe(worth: Tensor, promised: Tensor, tried: Distinct, trust: float) -> Tensor:
+    """What parameters (G,) are believed to earn on average.
+
+    Args:
+        worth: (B,) of worlds.
+        promised: (G,) by a regression.
+        tried: The parameters.
+        trust: How far a newcomer is expected to keep what the regression promises beyond the average of the archive.
+    """
+    newcomer = torch.lerp(worth.mean(), promised, trust)
+    own = tried.count / (tried.count + DOUBT)
+    return own * tried.mean(worth) + (1 - own) * newcomer
 
 
 def _worth(archive: Archive) -> Tensor:
