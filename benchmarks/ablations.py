@@ -7,7 +7,8 @@
     ties       dropped, half a win for either side, or Rao and Kupper's margin; teachers who call 10, 20, 40 % ties
     rules      which pair next: random, information alone, top two alone, or the shipped mix
     kl         how far from the prior `gibbs` goes, in nats
-    shrinkage  what `gibbs` believes: averages of what was simulated, the regression on parameters, or both
+    shrinkage  what `gibbs` believes: averages of what was simulated alone, the regression on parameters alone, or
+               both, with what the regression promises of newcomers taken at its word, or not at all
     caution    standard deviations that are taken off the score
     explored   share of the prior in what `gibbs` explores
 
@@ -62,8 +63,10 @@ LOOP: dict[str, dict[str, list[str]]] = {
     "kl": {SHIPPED: [], **{f"{kl} nats": [f"generator.kl={kl}"] for kl in NATS if kl != Gibbs(1).kl}},
     "shrinkage": {
         SHIPPED: [],
-        "averages alone": [f"generator{SHRUNK}", "generator.luck=0"],
-        "regression alone": [f"generator{SHRUNK}", "generator.luck=1e9"],
+        "averages alone": [f"generator{SHRUNK}", "generator.doubt=0"],
+        "regression alone": [f"generator{SHRUNK}", "generator.doubt=1e9", "generator.promise=1"],
+        "promises kept": [f"generator{SHRUNK}", "generator.promise=1"],
+        "promises void": [f"generator{SHRUNK}", "generator.promise=0"],
     },
     "caution": {
         SHIPPED: [],

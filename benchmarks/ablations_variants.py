@@ -95,22 +95,25 @@ class Cautious(common.Common):
 
 
 class Shrunk(gibbs.Gibbs):
-    """Believes averages of so many worlds as much as the regression.
+    """Believes averages and the regression otherwise.
 
     Args:
         dim: D.
         seed: See `Gibbs`.
         kl: See `Gibbs`.
-        luck: 0 takes averages at face value, a very large number believes the regression alone.
+        doubt: In place of `DOUBT`: 0 takes averages at face value, a very large number believes in newcomers alone.
+        promise: In place of `PROMISE`.
     """
 
-    def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5, luck: float) -> None:
+    def __init__(
+        self, dim: int, *, seed: int = 0, kl: float = 4.5, doubt: float = gibbs.DOUBT, promise: float = gibbs.PROMISE
+    ) -> None:
         super().__init__(dim, seed=seed, kl=kl)
-        self.luck = luck
+        self._constants = {"DOUBT": doubt, "PROMISE": promise}
 
     def tell(self, archive: Archive) -> dict[str, float]:
         """See `Generator.tell`."""
-        with patch.object(gibbs, "LUCK", self.luck):
+        with patch.multiple(gibbs, **self._constants):
             return super().tell(archive)
 
 

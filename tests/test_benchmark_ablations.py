@@ -72,7 +72,7 @@ def archive() -> Archive:
 
 
 def test_generators_differ_by_nothing_but_one_number():
-    shipped, same, greedy = gibbs.Gibbs(3), Shrunk(3, luck=gibbs.LUCK), Shrunk(3, luck=0.0)
+    shipped, same, greedy = gibbs.Gibbs(3), Shrunk(3), Shrunk(3, doubt=0.0)
     for one in (shipped, same, greedy):
         one.tell(archive())
     assert all(torch.equal(value, shipped.state()[key]) for key, value in same.state().items())
