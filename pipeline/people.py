@@ -66,7 +66,7 @@ class People:
     @classmethod
     def of(cls, profile: Profile) -> "People":
         """The people of a profile, with what was read of them before."""
-        found = profile.cache.setdefault("people", cls(profile))
+        found = profile.cache.get("people") or profile.cache.setdefault("people", cls(profile))
         assert isinstance(found, cls)
         return found
 
@@ -142,6 +142,10 @@ class People:
     def is_excluded(self, person: str) -> bool:
         """Whether the owner excluded somebody."""
         return person in self._excluded()
+
+    def name(self, person: str) -> str:
+        """What people call somebody who joined, else ""."""
+        return self._joined().get(person, ("", ""))[0]
 
     def everybody(self) -> list[Person]:
         """All who joined, in that order, then all others who labeled."""

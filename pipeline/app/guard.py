@@ -11,8 +11,11 @@ from pipeline.desk import TooFastError
 
 LARGEST = 64 * 1024
 """Bytes of a request: nothing that people say to this page is longer."""
-CLOSED = ("/gradio_api/upload", "/gradio_api/file=http", "/gradio_api/proxy=", "/monitoring")
-"""Doors of Gradio that this page does not need."""
+CLOSED = (
+    *("/gradio_api/upload", "/gradio_api/file=http", "/gradio_api/proxy=", "/monitoring"),
+    *("/gradio_api/run", "/gradio_api/api", "/gradio_api/call", "/gradio_api/queue", "/gradio_api/component_server"),
+)
+"""Doors of Gradio that this page does not need: all its events are routes of our own."""
 OPEN = {"/join", "/api/join", "/healthz"}
 """All that strangers may ask of a shared page."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -91,12 +94,14 @@ class Gate:
 
 def _refusal(scope: Scope) -> JSONResponse | None:
     headers = Headers(scope=scope)
+    safe = scope["method"] in SAFE
+    near = headers.get("sec-fetch-site", "none") in ("same-origin", "none") and _same_origin(headers)
+    if not (safe or near):
+        return _refuse(403, "this came from another site")
     if scope["path"].startswith(CLOSED):
         return _refuse(404, "there is nothing here")
-    if scope["method"] in SAFE:
+    if safe:
         return None
-    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") or not _same_origin(headers):
-        return _refuse(403, "this came from another site")
     length = headers.get("content-length", "")
     if not length.isdigit():  # chunked: nobody sends that to this page
         return _refuse(411, "a request must say how long it is")

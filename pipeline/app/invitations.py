@@ -38,8 +38,7 @@ def _add_joining(routes: APIRouter, door: Door) -> None:
 
     @routes.get("/api/me")
     def me(visitor: Annotated[Visitor, Depends(door.guest)]) -> dict[str, Any]:
-        names = {each.id: each.name for each in door.people.everybody()} if door.shared else {}
-        return {"owner": visitor.owner, "name": names.get(visitor.id, "")}
+        return {"owner": visitor.owner, "name": door.people.name(visitor.id)}
 
 
 def _add_deciding(routes: APIRouter, door: Door) -> None:
@@ -72,7 +71,10 @@ def _people(door: Door) -> dict[str, Any]:
     """The invitation as a link and as a picture, and everybody who has come."""
     link = links.invitation(door.url, door.people.invitation) if door.url else ""
     now = time.time()
-    everybody = [asdict(each) | {"here": door.seen(each.id) > now - HERE_S} for each in door.people.everybody()]
+    everybody = [
+        asdict(each) | {"here": door.seen(each.id) > now - HERE_S and not each.excluded}
+        for each in door.people.everybody()
+    ]
     return {"shared": door.shared, "link": link, "code": links.picture(link) if link else "", "people": everybody}
 
 

@@ -5,7 +5,9 @@ import ipaddress
 import os
 import threading
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -98,6 +100,7 @@ def build(studio: Studio, *, tab: str = "label", door: Door | None = None, host:
 
     door = door or Door(studio)
     app = FastAPI(title="Alife RL pipeline", openapi_url=None, docs_url=None, redoc_url=None)
+    app.add_exception_handler(RequestValidationError, _nonsense)
     app.include_router(routes.router(studio, door))
     app.include_router(invitations.router(door))
     app.add_middleware(CORSMiddleware, allow_origins=[])  # without one, Gradio's would welcome any origin
@@ -106,6 +109,13 @@ def build(studio: Studio, *, tab: str = "label", door: Door | None = None, host:
     hosts = [*LOOPBACK, *links.names(host), links.PUBLIC] if door.shared else LOOPBACK
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     return page.mount(app, tab)
+
+
+async def _nonsense(_: Request, error: Exception) -> JSONResponse:
+    """What is wrong with a request, without repeating what it said: not all of that can be said in JSON."""
+    assert isinstance(error, RequestValidationError)
+    why = "; ".join(each["msg"] for each in error.errors())
+    return JSONResponse({"detail": f"this request makes no sense: {ascii(why)[1:-1]}"}, 422)
 
 
 def _is_address(host: str) -> bool:

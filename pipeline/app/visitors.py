@@ -160,8 +160,7 @@ class Door:
     def follow(self, visitor: Visitor, request: Request, response: Response) -> None:
         """Let an owner into the profile that runs now, by a cookie of its own."""
         if self.shared and visitor.owner:
-            name = {each.id: each.name for each in self.people.everybody()}.get(visitor.id, "")
-            self._enter(name or "Owner", True, request, response)
+            self._enter(self.people.name(visitor.id) or "Owner", True, request, response)
 
     def _enter(self, name: str, owner: bool, request: Request, response: Response) -> Visitor:
         profile = self._studio.profile

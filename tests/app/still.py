@@ -1,8 +1,12 @@
-"""A studio in which nothing runs, over a small profile whose films are any bytes: nothing here looks into them."""
+"""A studio in which nothing runs, over a small profile, and browsers as far as a server can tell."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from pipeline.app.studio import Activity, Browsed, Order, World
 from pipeline.config import Config
@@ -50,8 +54,8 @@ class StillStudio:
         (world,) = self.worlds([rollout])
         self.profile.save(rollout, world.file, {"params": world.params, "seed": world.seed})
 
-    def fill(self) -> None:
-        """Add worlds with films."""
+    def fill(self, film: Callable[[str], bytes] = lambda id_: b"\0\0\0\x18ftyp" + id_.encode()) -> None:
+        """Add worlds with films, by default any bytes."""
         unit = np.random.default_rng(0).random((COUNT, 3), np.float32)
         ids = [self.profile.rollout_id(row, number) for number, row in enumerate(unit)]
         texts = {"status": "alive", "origin": "prior", "error": ""}
@@ -67,5 +71,29 @@ class StillStudio:
             )
         )
         for id_ in ids:
-            self.profile.add_film(id_, b"\0\0\0\x18ftyp" + id_.encode(), "seen", 96, 24.0, 256)
+            self.profile.add_film(id_, film(id_), "seen", 96, 24.0, 256)
         self.desk.wanted()
+
+
+class Browser:
+    """Somebody's browser on a shared page, as far as the server can tell; without a key it is a stranger's."""
+
+    def __init__(self, app: FastAPI, host: str = "http://127.0.0.1", address: str = "127.0.0.1") -> None:
+        self.client = TestClient(app, base_url=host, client=(address, 5000), follow_redirects=False)
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.client.get(path, headers=headers)
+
+    def post(self, path: str, body: dict[str, Any] | None = None, **headers: str) -> Any:
+        return self.client.post(path, json=body or {}, headers={"x-alife": "1"} | headers)
+
+    def join(self, key: str, name: str = "Ann") -> "Browser":
+        """Join, and stay."""
+        assert self.post("/api/join", {"key": key, "name": name}).status_code == 200
+        return self
+
+    def pairs(self, want: int = 1, have: tuple[str, ...] = ()) -> list[dict[str, str]]:
+        return self.post("/api/pairs", {"want": want, "have": list(have)}).json()["pairs"]
+
+    def vote(self, token: str, answer: str = "left") -> Any:
+        return self.post("/api/vote", {"token": token, "answer": answer, "response_ms": 800})
