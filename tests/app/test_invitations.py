@@ -155,7 +155,7 @@ def test_strangers_find_a_page_to_join_and_nothing_else(app: FastAPI) -> None:
         "/nowhere",
     ):
         assert stranger.get(f"/{path}").status_code == 401
-    assert stranger.post("/gradio_api/queue/join").status_code == 401
+    assert stranger.post("/gradio_api/queue/join").status_code == 404
 
 
 def test_the_owner_invites_by_link_and_picture_and_sees_who_is_there(
