@@ -18,7 +18,7 @@ from tests.app.still import StillStudio
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 api = pytest.importorskip("playwright.sync_api", reason="needs Playwright (pip install playwright)")
 expect = api.expect
-expect.set_options(timeout=60_000)
+expect.set_options(timeout=120_000)
 
 
 def square(id_: str) -> bytes:
@@ -66,6 +66,7 @@ def browse(chromium: str) -> Iterator[Callable[..., Any]]:
 
         def open_(**who: Any) -> Any:
             page = browser.new_context(locale="en", **who).new_page()
+            page.set_default_timeout(240_000)
             page.on("pageerror", lambda error: wrong.append(str(error)))
             return page
 
