@@ -55,9 +55,9 @@ class Visitor:
             time.sleep(0 if pairs else 0.1)
 
 
-def launch(root: Path, name: str, port: int) -> subprocess.Popen[bytes]:
+def launch(root: Path, name: str, port: int, *more: str) -> subprocess.Popen[bytes]:
     """`alife run NAME`, with its output in `root.parent / "log"`."""
-    command = [sys.executable, "-m", "pipeline", "run", name, "--root", str(root), "--port", str(port)]
+    command = [sys.executable, "-m", "pipeline", "run", name, "--root", str(root), "--port", str(port), *more]
     log = (root.parent / "log").open("ab")
     return subprocess.Popen(command, stdout=log, stderr=log)
 

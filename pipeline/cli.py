@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sims import Simulation
 
 ROLES: tuple[Literal["rewardor", "generator"], ...] = ("rewardor", "generator")
-HOST, PORT = "127.0.0.1", 7860
+HOST, EVERYWHERE, PORT = "127.0.0.1", "0.0.0.0", 7860
 ABOUT = """Learn what people find worth watching in artificial life.
 
 Without a verb: asks which profile, and what to do with it."""
@@ -55,6 +55,18 @@ SimSetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="One of its options, such as size=64; repeatable."),
 ]
 HostOption = Annotated[str, typer.Option("--host", help="Address of the page.")]
+SharedHostOption = Annotated[
+    str | None,
+    typer.Option("--host", help=f"Address of the page.  [default: {HOST}; with --share, {EVERYWHERE}]"),
+]
+ShareOption = Annotated[
+    bool,
+    typer.Option(
+        "--share",
+        help="Let others label too: print one link for all, public where the internet allows, and a QR code. "
+        "Whoever comes needs its key; only your own link makes an owner.",
+    ),
+]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the page.")]
 
 
@@ -150,7 +162,8 @@ def run(
     labels: Annotated[int | None, typer.Option("--labels", min=1, help="How many it labels.  [default: 100]")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="The seed of a new profile.  [default: 0]")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Where to write what was measured, as JSON.")] = None,
-    host: HostOption = HOST,
+    share: ShareOption = False,
+    host: SharedHostOption = None,
     port: PortOption = PORT,
     root: RootOption = ROOT,
 ) -> None:
@@ -158,6 +171,8 @@ def run(
     from pipeline import plugins, shelf
 
     _refuse_alone(oracle, {"--labels": labels, "--report": report})
+    if oracle and share:
+        raise typer.BadParameter("--share means nothing together with --oracle: a program labels alone")
     if report and not report.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {report.absolute().parent} to write the report in")
     if oracle:
@@ -165,7 +180,7 @@ def run(
     seeded = [] if seed is None else [f"seed={seed}"]
     profile = shelf.open_or_create(root, name, [*seeded, *(settings or [])])
     if not oracle:
-        _serve(profile, train=True, host=host, port=port, tab="label")
+        _serve(profile, train=True, host=host, port=port, tab="label", share=share)
         return
     from pipeline import run as work
 
@@ -182,7 +197,8 @@ def _refuse_alone(oracle: str, options: dict[str, Any]) -> None:
 def label(
     name: NameArgument,
     settings: SetOption = None,
-    host: HostOption = HOST,
+    share: ShareOption = False,
+    host: SharedHostOption = None,
     port: PortOption = PORT,
     root: RootOption = ROOT,
 ) -> None:
@@ -190,7 +206,7 @@ def label(
     from pipeline import shelf
 
     profile = shelf.opened(root, name, settings or [])
-    _serve(profile, train=False, host=host, port=port, tab="label")
+    _serve(profile, train=False, host=host, port=port, tab="label", share=share)
 
 
 @app.command()
@@ -225,12 +241,21 @@ def browse(
     _serve(profile, train=False, host=host, port=port, tab="browse")
 
 
-def _serve(profile: "Profile", *, train: bool, host: str, port: int, tab: Literal["label", "browse"]) -> None:
+def _serve(
+    profile: "Profile",
+    *,
+    train: bool,
+    host: str | None,
+    port: int,
+    tab: Literal["label", "browse"],
+    share: bool = False,
+) -> None:
+    host = host or (EVERYWHERE if share else HOST)
     if tab == "browse" or not profile.held("page"):  # whoever holds the page has the port, and is the better reason
         _refuse_taken(host, port)
     from pipeline import run as work
 
-    work.serve(profile.root.resolve(), profile.name, train=train, host=host, port=port, tab=tab)
+    work.serve(profile.root.resolve(), profile.name, train=train, host=host, port=port, tab=tab, share=share)
 
 
 def _refuse_taken(host: str, port: int) -> None:

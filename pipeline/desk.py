@@ -317,16 +317,22 @@ class Committer:
 
 
 class Limits:
-    """How often one person may do one thing: a bucket that fills with time and is emptied by use."""
+    """How often one person may do one thing: a bucket that fills with time and is emptied by use.
 
-    RATE = 8.0  # per second
-    BURST = 60.0  # an outbox that was filled on a train empties at once
+    Args:
+        rate: Uses per second.
+        burst: Uses at once, after a while without any: an outbox that was filled on a train empties at once.
+    """
 
-    def __init__(self) -> None:
+    MANY = 10_000
+    """Buckets to remember; a full one says nothing, and is forgotten first."""
+
+    def __init__(self, rate: float = 8.0, burst: float = 60.0) -> None:
+        self._rate, self._burst = rate, burst
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
         self._lock = threading.Lock()
 
-    def spend(self, labeler: str, what: str) -> None:
+    def spend(self, who: str, what: str) -> None:
         """Count one use.
 
         Raises:
@@ -334,8 +340,21 @@ class Limits:
         """
         now = time.monotonic()
         with self._lock:
-            level, since = self._buckets.get((labeler, what), (self.BURST, now))
-            level = min(self.BURST, level + (now - since) * self.RATE)
+            if len(self._buckets) >= self.MANY:
+                self._buckets = {
+                    key: each for key, each in self._buckets.items() if self._level(each, now) < self._burst
+                }
+            level = self._level(self._buckets.get((who, what), (self._burst, now)), now)
             if level < 1:
                 raise TooFastError("more than anyone can look at: wait a moment")
-            self._buckets[labeler, what] = (level - 1, now)
+            self._buckets[who, what] = (level - 1, now)
+
+    def refund(self, who: str, what: str) -> None:
+        """Count one use less."""
+        with self._lock:
+            level, since = self._buckets.get((who, what), (self._burst, 0.0))
+            self._buckets[who, what] = (level + 1, since)
+
+    def _level(self, bucket: tuple[float, float], now: float) -> float:
+        level, since = bucket
+        return min(self._burst, level + (now - since) * self._rate)

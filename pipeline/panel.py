@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any, Literal, TypeAlias
 
 from pipeline import checkpoint, evidence, foresight
+from pipeline.people import People
 from pipeline.profile import Profile
 from pipeline.rows import LabelTable
 
@@ -24,7 +25,7 @@ MEASURED = ("reliability", "side_bias", "lapses")
 def panel(profile: Profile) -> list[dict[str, Any]]:
     """All labelers of answers that count, in the order in which they came, one dict each.
 
-    `answers`, `left` and `right` are counts; `foreseen` of `asked` answers were as the Rewardor expected before it knew
+    `name` is what they call themselves, "" if they never said. `answers`, `left` and `right` are counts; `foreseen` of `asked` answers were as the Rewardor expected before it knew
     them. `reliability` (relative to the others': 1 where there are none), `side_bias` (in logits, towards the left) and
     `lapses` (share of random answers) are the newest version's, None where it does not say. `manner` is what may be
     said in words.
@@ -33,14 +34,14 @@ def panel(profile: Profile) -> list[dict[str, Any]]:
     newest = versions[-1] if versions else None
     numbers = {name: row for row, name in enumerate(newest.more.get("labelers", []))} if newest else {}
     metrics = newest.metrics if newest else {}
-    guesses = foresight.foreseen(profile)
+    guesses, people = foresight.foreseen(profile), People.of(profile)
     asked = Counter(each.labeler for each in guesses)
     right = Counter(each.labeler for each in guesses if each.right)
     rows = []
     for name, counts in _counts(labels).items():
         values = {key: metrics.get(f"{key}_{numbers.get(name)}", math.nan) for key in MEASURED}
         measured = {key: value if math.isfinite(value) else None for key, value in values.items()}
-        rows.append({"labeler": name} | counts | {"foreseen": right[name], "asked": asked[name]} | measured)
+        rows.append({"labeler": name, "name": people.name(name)} | counts | {"foreseen": right[name], "asked": asked[name]} | measured)
     return [row | {"manner": manner(row, alone=len(rows) == 1)} for row in rows]
 
 

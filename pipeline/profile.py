@@ -6,6 +6,7 @@ embeddings/NAME-VERSION/
 films/ films/_mp4/      the table, and the films that it names by their hash
 rewardor/ generator/    versions of both models (checkpoint.py)
 saved/                  worlds that somebody kept, as mp4 and JSON
+people/                 who was invited, under which name, and who was excluded (people.py); no export takes it along
 archived                if it is there, lists leave this profile out
 quarantine/             damaged files, each with a note that says why
 """
@@ -253,6 +254,12 @@ class Profile:
             raise ProfileError(f"no vote {label_id!r}")
         now = {"id": f"undo-{label_id}", "event": "undo", "target": label_id, "labeler": labeler, "time": time.time()}
         row = {name: values[rows[0]] for name, values in events.columns().items()} | now
+        self._labels.append({name: [value] for name, value in row.items()})
+
+    def exclude(self, labeler: str, *, back: bool = False) -> None:
+        """Let the votes of a person count no longer, or again, by a row that says so; StoreError: it was not saved."""
+        row = vars(Vote(id=uuid.uuid4().hex, left="", right="", answer="skip", labeler=labeler))
+        row |= {"event": "include" if back else "exclude", "target": labeler}
         self._labels.append({name: [value] for name, value in row.items()})
 
     # -- what people keep ---------------------------------------------------------------------------------------------

@@ -154,8 +154,8 @@ class LabelTable(Snapshot):
 
     Attributes:
         id: (P,) hash of the signed assignment.
-        event: (P,) vote or undo; an undo names its vote in `target`.
-        target: (P,) id of the vote that is undone, else "".
+        event: (P,) vote, undo, exclude or include: the last two say whether a person's votes count.
+        target: (P,) id of the vote that is undone, or the labeler that is excluded or included, else "".
         question: (P,) what was asked.
         left: (P,) rollout shown left.
         right: (P,) rollout shown right.
@@ -194,10 +194,20 @@ class LabelTable(Snapshot):
 
     @classmethod
     def counting(cls, columns: Mapping[str, np.ndarray]) -> Self:
-        """The votes that were not undone."""
+        """The votes that were not undone, of people who were not excluded, or were included again."""
         undone = set(columns["target"][columns["event"] == "undo"].tolist())
         votes = np.flatnonzero(columns["event"] == "vote")
-        return cls.of(columns).where(votes[[id_ not in undone for id_ in columns["id"][votes].tolist()]])
+        votes = votes[[id_ not in undone for id_ in columns["id"][votes].tolist()]]
+        if out := cls.excluded(columns):
+            votes = votes[[labeler not in out for labeler in columns["labeler"][votes].tolist()]]
+        return cls.of(columns).where(votes)
+
+    @staticmethod
+    def excluded(columns: Mapping[str, np.ndarray]) -> set[str]:
+        """Whose votes do not count."""
+        rows = np.flatnonzero((columns["event"] == "exclude") | (columns["event"] == "include"))
+        last = dict(zip(columns["target"][rows].tolist(), columns["event"][rows].tolist(), strict=True))
+        return {labeler for labeler, event in last.items() if event == "exclude"}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,16 @@ Tab = Literal["label", "browse"]
 WAITS = "the worlds that people judged have to be simulated again for it to see them: alife run {}"
 
 
-def serve(root: Path, name: str, *, train: bool, port: int = 7860, host: str = "127.0.0.1", tab: Tab = "label") -> None:
+def serve(
+    root: Path,
+    name: str,
+    *,
+    train: bool,
+    port: int = 7860,
+    host: str = "127.0.0.1",
+    tab: Tab = "label",
+    share: bool = False,
+) -> None:
     """Serve the page of a profile until the process is told to end.
 
     The page comes first: everything else starts beside it, and the page says how far it is.
@@ -23,22 +32,24 @@ def serve(root: Path, name: str, *, train: bool, port: int = 7860, host: str = "
         port: Where the page is.
         host: Address to listen on.
         tab: What the page opens with; with "browse" no world is made unless somebody asks for it.
+        share: Whether others may come, with a key.
 
     Raises:
         ProfileBusyError: Another process serves or trains this profile.
-        ValueError: Other machines could reach `host`.
+        ConfigError: Other machines could reach `host`, and the page is not shared.
     """
     from pipeline.app import server
 
-    server.check_host(host)
+    server.check_host(host, share=share)
     from pipeline import cluster
     from pipeline.studio import RunningStudio
 
     studio = RunningStudio(root, Profile.open(root, name), train=train, feed=tab == "label")
     try:
         studio.start()
-        print(f"Starting; the page will be at http://{host}:{port}", flush=True)
-        server.serve(studio, host=host, port=port, tab=tab)
+        if not share:  # else it has more to say
+            print(f"Starting; the page will be at http://{host}:{port}", flush=True)
+        server.serve(studio, host=host, port=port, tab=tab, share=share)
     finally:
         studio.close()
         cluster.stop()
@@ -126,7 +137,7 @@ def tell_labeler(row: dict) -> str:
     """A row of `pipeline.panel.panel`, for people."""
     guessed = [f"{row['foreseen']} of {row['asked']} as the rewardor expected"] if row["asked"] else []
     manner = [MANNERS[each] for each in row["manner"]]
-    return f"{row['labeler']}: " + ", ".join([f"{row['answers']} answers", *guessed, *manner])
+    return f"{row['name'] or row['labeler']}: " + ", ".join([f"{row['answers']} answers", *guessed, *manner])
 
 
 def tell_sureness(facts: dict) -> str:

@@ -21,6 +21,12 @@ def verify(key: bytes, purpose: str, signed: str) -> str | None:
     return text if genuine else None
 
 
+def code(key: bytes, purpose: str) -> str:
+    """A secret to be said aloud or typed, the same each time: 100 bits in four groups of small letters and digits."""
+    text = base64.b32encode(hmac.digest(key, f"code {purpose}".encode(), "sha256"))[:20].decode().lower()
+    return "-".join(text[start : start + 5] for start in range(0, 20, 5))
+
+
 def fingerprint(text: str) -> str:
     """A short name for any text, 32 hexadecimal digits."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

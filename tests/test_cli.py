@@ -215,7 +215,7 @@ def test_run_makes_what_is_missing_and_says_so(alife: Call, root: Path, work: li
     assert Profile.open(root, "fresh").config.rollouts.prior == 50
     _, out, _ = alife("run", "fresh")
     assert out == ""
-    how = {"train": True, "host": "127.0.0.1", "tab": "label"}
+    how = {"train": True, "host": "127.0.0.1", "tab": "label", "share": False}
     assert work == [("serve", (root, "fresh"), how | {"port": port}) for port in (8000, 7860)]
 
 
@@ -235,6 +235,13 @@ def test_each_verb_does_its_work(alife: Call, root: Path, work: list) -> None:
     assert (browse["train"], browse["tab"]) == (False, "browse")
     assert both == (root, "mine", ("rewardor", "generator"))
     assert one == (root, "mine", ("generator",))
+
+
+def test_a_shared_page_listens_everywhere_unless_told_where(alife: Call, work: list) -> None:
+    alife("run", "mine", "--share")
+    alife("label", "mine", "--share", "--host", "127.0.0.1")
+    assert [(how["host"], how["share"]) for _, _, how in work] == [("0.0.0.0", True), ("127.0.0.1", True)]
+    assert alife("run", "other", "--share", "--oracle", "movers")[0] == 2
 
 
 def test_a_program_labels_in_a_profile_of_its_seed(alife: Call, root: Path, work: list, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from pipeline import checkpoint
 from pipeline.config import Config
 from pipeline.panel import manner, panel
+from pipeline.people import People
 from pipeline.profile import Profile
 from pipeline.rows import Vote
 
@@ -46,8 +47,10 @@ def test_everybody_is_listed_with_what_the_newest_version_learned(tmp_path: Path
     assert (bob["reliability"], bob["manner"]) == (None, ["few"])
     metrics = {"reliability_0": float("nan"), "reliability_1": 1.5, "side_bias_1": -0.25, "lapses_1": 0.1}
     made = {"metrics": metrics, "labelers": ["ann", "bob"], "expected": {"0": 0.8, "1": 0.7, "3": 0.9}}
+    People.of(profile).join("bob", "Bob B.")
     checkpoint.commit(profile, "rewardor", {"w": torch.zeros(1)}, made)
     ann, bob = panel(profile)
     assert (ann["reliability"], ann["foreseen"], ann["asked"]) == (None, 1, 1)
     assert (bob["reliability"], bob["side_bias"], bob["lapses"]) == (1.5, -0.25, 0.1)
     assert (bob["foreseen"], bob["asked"]) == (0, 1)
+    assert (ann["name"], bob["name"]) == ("", "Bob B.")

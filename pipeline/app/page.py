@@ -13,7 +13,7 @@ ICON = (
     "<circle cx='16' cy='16' r='13' fill='none' stroke='%2314b8a6' stroke-width='3'/>"
     "<circle cx='19' cy='14' r='5.5'/></svg>"
 )
-SHARED = ("common.js", "worlds.js", "pair.js", "outbox.js", "contest.js", "insight.js")
+SHARED = ("common.js", "worlds.js", "pair.js", "outbox.js", "contest.js", "insight.js", "people.js")
 """Scripts that the parts of the page use, in the order in which they build on each other."""
 TABS = ("label", "ranking", "train", "browse", "profiles")
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Token = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[\w.-]+$")]
 Rollout = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+Person = Annotated[str, Field(min_length=1, max_length=64)]
 Plugin = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -71,3 +72,23 @@ class Create(_Request):
     sim: Plugin
     rewardor: Plugin
     generator: Plugin
+
+
+class Join(_Request):
+    """Let me in."""
+
+    key: Annotated[str, Field(min_length=1, max_length=64)]
+    name: Annotated[str, Field(max_length=200)] = ""
+
+
+class Exclude(_Request):
+    """Let somebody label no more."""
+
+    person: Person
+    labels: bool
+
+
+class Readmit(_Request):
+    """Let somebody label again."""
+
+    person: Person

@@ -1,7 +1,8 @@
-"""What the page, and any other program, may ask of the server. Every handler checks by itself what it is given."""
+"""What the page, and any other program, may ask of the server.
 
-import errno
-from collections.abc import Callable
+Every handler checks by itself what it is given, and by whom: `guest`, `labeler` or `owner` of the door.
+"""
+
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,142 +10,167 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 
 from pipeline import contest, duel
-from pipeline.app import contests, requests, views, visitors
+from pipeline.app import contests, requests, views
+from pipeline.app.refusals import answered, found
 from pipeline.app.scores import Judge
 from pipeline.app.studio import Studio
-from pipeline.desk import DeskError, Receipt, TooFastError
+from pipeline.app.visitors import Door, Visitor, check_header
+from pipeline.desk import Receipt
 from pipeline.profile import Profile, ProfileError
-from pipeline.store import StoreError
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
 """For files whose names are made from their content."""
 
 
-def router(studio: Studio) -> APIRouter:
+def router(studio: Studio, door: Door) -> APIRouter:
     """All routes."""
     routes = APIRouter()
-    for add in (_add_labeling, _add_views, _add_actions, _add_files):
-        add(routes, studio)
+    for add in (_add_labeling, _add_views, _add_wishes, _add_actions, _add_profiles, _add_files):
+        add(routes, studio, door)
     return routes
 
 
-def _add_labeling(routes: APIRouter, studio: Studio) -> None:
-    def labeler(request: Request, response: Response) -> str:
-        visitors.check_header(request)
-        return visitors.labeler(request, response, studio.profile.key)
-
-    Labeler = Annotated[str, Depends(labeler)]
+def _add_labeling(routes: APIRouter, studio: Studio, door: Door) -> None:
+    Labeler = Annotated[str, Depends(door.labeler)]
 
     @routes.post("/api/pairs")
     def pairs(asked: requests.Pairs, labeler: Labeler) -> dict[str, Any]:
         desk = studio.desk
-        offered = _answered(lambda: desk.offer(labeler, asked.want, asked.have))
+        offered = answered(lambda: desk.offer(labeler, asked.want, asked.have))
         return {"profile": studio.profile.name, "votes": desk.votes, "pairs": [asdict(each) for each in offered]}
 
     @routes.post("/api/vote")
     def vote(given: requests.Vote, labeler: Labeler) -> Receipt:
         desk = studio.desk
-        return _answered(lambda: desk.vote(given.token, given.answer, labeler, given.response_ms, given.replays))
+        return answered(lambda: desk.vote(given.token, given.answer, labeler, given.response_ms, given.replays))
 
     @routes.post("/api/undo")
     def undo(labeler: Labeler) -> Receipt:
-        return _answered(lambda: studio.desk.undo(labeler))
+        return answered(lambda: studio.desk.undo(labeler))
 
 
-def _add_views(routes: APIRouter, studio: Studio) -> None:
+def _add_views(routes: APIRouter, studio: Studio, door: Door) -> None:
     @routes.get("/healthz")
     def healthz() -> dict[str, str]:
-        return {"status": "ok", "profile": studio.profile.name}
+        return {"status": "ok"} | ({} if door.shared else {"profile": studio.profile.name})
 
-    @routes.get("/api/activity")
+    inside = APIRouter(dependencies=[Depends(door.guest)])
+
+    @inside.get("/api/activity")
     def activity() -> dict[str, Any]:
         return views.activity(studio)
 
-    @routes.get("/api/ranking")
+    @inside.get("/api/ranking")
     def ranking(by: Judge = "people") -> dict[str, Any]:
         return views.ranking(studio, by)
 
-    @routes.get("/api/contest")
+    @inside.get("/api/contest")
     def now_contested() -> dict[str, Any]:
         return contests.full(studio)
 
-    @routes.get("/api/world/{rollout}")
+    @inside.get("/api/world/{rollout}")
     def world(rollout: str) -> dict[str, Any]:
-        return _found(lambda: views.world(studio, rollout))
+        return found(lambda: views.world(studio, rollout))
 
-    @routes.get("/api/train")
-    def train() -> dict[str, Any]:
-        return views.train(studio)
+    @inside.get("/api/train")
+    def train(visitor: Annotated[Visitor, Depends(door.guest)]) -> dict[str, Any]:
+        state = views.train(studio)
+        if visitor.owner:
+            return state
+        return state | {"panel": [row for row in state["panel"] if row["labeler"] == visitor.id]}
 
-    @routes.get("/api/browse")
+    @inside.get("/api/browse")
     def browse() -> dict[str, Any]:
         return views.browse(studio)
 
-    @routes.get("/api/profiles")
-    def profiles() -> dict[str, Any]:
-        return views.profiles(studio)
+    routes.include_router(inside)
 
 
-def _add_actions(routes: APIRouter, studio: Studio) -> None:
-    own = [Depends(visitors.check_header)]
+def _add_wishes(routes: APIRouter, studio: Studio, door: Door) -> None:
+    """What labelers may ask for, too."""
+    Labeler = Annotated[str, Depends(door.labeler)]
 
-    @routes.post("/api/browse", dependencies=own)
-    def browse(wish: requests.Browse) -> dict[str, Any]:
-        _answered(lambda: studio.browse(wish.count, wish.order))
+    @routes.post("/api/browse")
+    def browse(wish: requests.Browse, labeler: Labeler) -> dict[str, Any]:
+        answered(lambda: door.count_wish(labeler))
+        answered(lambda: studio.browse(wish.count, wish.order))
         return views.browse(studio)
 
-    @routes.post("/api/save", dependencies=own)
-    def save(wish: requests.Save) -> dict[str, Any]:
-        _answered(lambda: studio.save(wish.rollout))
+    @routes.post("/api/save")
+    def save(wish: requests.Save, labeler: Labeler) -> dict[str, Any]:
+        answered(lambda: door.count_wish(labeler))
+        answered(lambda: studio.save(wish.rollout))
         return views.browse(studio)
 
-    @routes.post("/api/contest", dependencies=own)
+
+def _add_actions(routes: APIRouter, studio: Studio, door: Door) -> None:
+    owned = APIRouter(dependencies=[Depends(check_header), Depends(door.owner)])
+
+    @owned.post("/api/contest")
     def begin(wish: requests.Contest) -> dict[str, Any]:
-        _answered(lambda: contests.begin(studio, wish.goal, wish.count, wish.by))
+        answered(lambda: contests.begin(studio, wish.goal, wish.count, wish.by))
         return contests.full(studio)
 
-    @routes.post("/api/contest/end", dependencies=own)
+    @owned.post("/api/contest/end")
     def end() -> dict[str, Any]:
-        _answered(lambda: contest.stop(studio.profile))
+        answered(lambda: contest.stop(studio.profile))
         return contests.full(studio)
 
-    @routes.post("/api/duel", dependencies=own)
+    @owned.post("/api/duel")
     def challenge() -> dict[str, Any]:
-        _answered(lambda: duel.start(studio.profile))
+        answered(lambda: duel.start(studio.profile))
         return views.train(studio)
 
-    @routes.post("/api/duel/end", dependencies=own)
+    @owned.post("/api/duel/end")
     def part() -> dict[str, Any]:
-        _answered(lambda: duel.stop(studio.profile))
+        answered(lambda: duel.stop(studio.profile))
         return views.train(studio)
 
-    @routes.post("/api/train", dependencies=own)
+    @owned.post("/api/train")
     def train(wish: requests.Training) -> dict[str, Any]:
         change = studio.profile.resume if wish.run else studio.profile.pause
-        _answered(lambda: change(wish.role))
+        answered(lambda: change(wish.role))
         return views.train(studio)
 
+    routes.include_router(owned)
+
+
+def _add_profiles(routes: APIRouter, studio: Studio, door: Door) -> None:
+    Owner = Annotated[Visitor, Depends(door.owner)]
+    own = [Depends(check_header)]
+
+    @routes.get("/api/profiles")
+    def profiles(visitor: Annotated[Visitor, Depends(door.guest)]) -> dict[str, Any]:
+        state = views.profiles(studio)
+        if visitor.owner:
+            return state
+        here = [card for card in state["cards"] if card["name"] == state["profile"]]
+        return state | {"cards": here, "catalogue": {}}
+
     @routes.post("/api/open", dependencies=own)
-    def open_(wish: requests.Open) -> dict[str, Any]:
-        _answered(lambda: studio.open(wish.name))
+    def open_(wish: requests.Open, owner: Owner, request: Request, response: Response) -> dict[str, Any]:
+        answered(lambda: studio.open(wish.name))
+        answered(lambda: door.follow(owner, request, response))
         return views.profiles(studio)
 
     @routes.post("/api/profiles", dependencies=own)
-    def create(wish: requests.Create) -> dict[str, Any]:
-        _answered(lambda: studio.create(wish.name, wish.sim, wish.rewardor, wish.generator))
+    def create(wish: requests.Create, owner: Owner, request: Request, response: Response) -> dict[str, Any]:
+        answered(lambda: studio.create(wish.name, wish.sim, wish.rewardor, wish.generator))
+        answered(lambda: door.follow(owner, request, response))
         return views.profiles(studio)
 
 
-def _add_files(routes: APIRouter, studio: Studio) -> None:
+def _add_files(routes: APIRouter, studio: Studio, door: Door) -> None:
+    Guest = Annotated[Visitor, Depends(door.guest)]
+
     @routes.get("/media/{profile}/{file}")
-    def media(profile: str, file: str) -> FileResponse:
-        path = _found(lambda: _profile(studio, profile).film_path(file))
+    def media(profile: str, file: str, visitor: Guest) -> FileResponse:
+        path = found(lambda: _profile(studio, profile, visitor).film_path(file))
         return FileResponse(path, media_type="video/mp4", headers=FOREVER)
 
     @routes.get("/saved/{profile}/{rollout}.{kind}")
-    def saved(profile: str, rollout: str, kind: str) -> FileResponse:
-        kept = {each.rollout: each for each in _found(lambda: _profile(studio, profile).saved())}
+    def saved(profile: str, rollout: str, kind: str, visitor: Guest) -> FileResponse:
+        kept = {each.rollout: each for each in found(lambda: _profile(studio, profile, visitor).saved())}
         types = {"mp4": "video/mp4", "json": "application/json"}
         if rollout not in kept or kind not in types:
             raise HTTPException(404, "nothing was saved under this name")
@@ -152,28 +178,11 @@ def _add_files(routes: APIRouter, studio: Studio) -> None:
         return FileResponse(path, media_type=types[kind], filename=f"{profile}-{rollout[:12]}.{kind}")
 
 
-def _profile(studio: Studio, name: str) -> Profile:
+def _profile(studio: Studio, name: str, visitor: Visitor) -> Profile:
+    """The profile of this name; labelers were invited to the one that runs, and know of no other."""
     current = studio.profile
-    return current if name == current.name else Profile.open(studio.root, name)
-
-
-def _found(look: Callable[[], Any]) -> Any:
-    try:
-        return look()
-    except (ProfileError, ValueError) as error:
-        raise HTTPException(404, str(error)) from error
-
-
-def _answered(act: Callable[[], Any]) -> Any:
-    """What an action returns; what it raises becomes a status that the page understands, with a sentence to show."""
-    try:
-        return act()
-    except TooFastError as error:
-        raise HTTPException(429, str(error), {"retry-after": "1"}) from error
-    except DeskError as error:
-        raise HTTPException(409, str(error)) from error
-    except (ProfileError, ValueError) as error:
-        raise HTTPException(400, str(error)) from error
-    except StoreError as error:
-        cause = getattr(error.__cause__, "errno", None)
-        raise HTTPException(507 if cause in FULL else 503, str(error)) from error
+    if name == current.name:
+        return current
+    if not visitor.owner:
+        raise ProfileError(f"no profile {name!r} runs here")
+    return Profile.open(studio.root, name)

@@ -1,63 +1,121 @@
 """The web server: assembles routes and page, and refuses what does not belong on a private page."""
 
+import contextlib
 import ipaddress
 import os
+import threading
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from pipeline.app import routes
-from pipeline.app.guard import Guard
+from pipeline.app import invitations, links, routes
+from pipeline.app.guard import Gate, Guard
 from pipeline.app.studio import Studio
+from pipeline.app.visitors import Door
 from pipeline.config import ConfigError
 
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]", "testserver"]
+CROWD = 1000
+"""Connections at a time: fifty people have some three hundred."""
 
 
-def serve(studio: Studio, *, host: str = "127.0.0.1", port: int = 7860, tab: str = "label") -> None:
+def serve(
+    studio: Studio, *, host: str = "127.0.0.1", port: int = 7860, tab: str = "label", share: bool = False
+) -> None:
     """Serve the page until the process is told to end.
 
     Args:
         studio: What it shows.
-        host: A loopback address.
+        host: Where to listen; a loopback address unless the page is shared.
         port: Where.
         tab: The tab that is open first, one of `page.TABS`.
+        share: Whether others are let in, with a key.
 
     Raises:
-        ConfigError: `host` can be reached from other machines.
+        ConfigError: `host` can be reached from other machines, and the page is not shared.
     """
     import uvicorn
 
-    check_host(host)
-    uvicorn.run(build(studio, tab=tab), host=host, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    check_host(host, share=share)
+    door = Door(studio, shared=share)
+    if share:
+        threading.Thread(target=announce, args=(door, host, port), daemon=True).start()
+    uvicorn.run(
+        build(studio, tab=tab, door=door, host=host),
+        host=host,
+        port=port,
+        limit_concurrency=CROWD,
+        log_level="warning",
+        proxy_headers=False,  # what a request says about where it comes from is not believed
+        timeout_graceful_shutdown=3,
+    )
 
 
-def check_host(host: str) -> None:
-    """Refuse addresses that other machines can reach.
+def check_host(host: str, *, share: bool = False) -> None:
+    """Refuse addresses that other machines can reach, unless the page asks them for a key.
 
     Raises:
         ConfigError: It is one.
     """
     local = host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
-    if not local:
+    if not (local or share):
         raise ConfigError(
-            f"host {host!r} can be reached from other machines, and there are no invitations yet; use 127.0.0.1"
+            f"host {host!r} can be reached from other machines; use 127.0.0.1, or --share, which asks them for a key"
         )
 
 
-def build(studio: Studio, *, tab: str = "label") -> FastAPI:
-    """The whole application, ready to be served on a loopback address."""
+def announce(door: Door, host: str, port: int) -> None:
+    """Print the owner's link, then what to give to others: a public link, or one for this network where there is none.
+
+    The owner's link leads to this very computer, since keys that travel without encryption are better not the owner's.
+    """
+    door.url = links.local(host, port)
+    here = links.local("127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
+    print(f"Your own link, for nobody else:\n    {links.invitation(here, door.people.owner_key)}", flush=True)
+    try:
+        door.url = links.public(port)
+    except links.LinkError as error:
+        print(f"No public link: {error}. Others on your network can come all the same.", flush=True)
+    link = links.invitation(door.url, door.people.invitation)
+    print(f"Invite others with this link:\n    {link}", flush=True)
+    with contextlib.suppress(UnicodeEncodeError):  # a terminal that draws no boxes
+        print(links.drawing(link), flush=True)
+
+
+def build(studio: Studio, *, tab: str = "label", door: Door | None = None, host: str = "127.0.0.1") -> FastAPI:
+    """The whole application, ready to be served.
+
+    Args:
+        studio: What it shows.
+        tab: The tab that is open first.
+        door: Who lets people in; by default, everybody at this computer is the owner.
+        host: Where it will listen.
+    """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported, below
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from pipeline.app import page
 
+    door = door or Door(studio)
     app = FastAPI(title="Alife RL pipeline", openapi_url=None, docs_url=None, redoc_url=None)
-    app.include_router(routes.router(studio))
+    app.add_exception_handler(RequestValidationError, _nonsense)
+    app.include_router(routes.router(studio, door))
+    app.include_router(invitations.router(door))
     app.add_middleware(CORSMiddleware, allow_origins=[])  # without one, Gradio's would welcome any origin
+    app.add_middleware(Gate, door=door)
     app.add_middleware(Guard)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOOPBACK)
+    hosts = [*LOOPBACK, *links.names(host), links.PUBLIC] if door.shared else LOOPBACK
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     return page.mount(app, tab)
+
+
+async def _nonsense(_: Request, error: Exception) -> JSONResponse:
+    """What is wrong with a request, without repeating what it said: not all of that can be said in JSON."""
+    assert isinstance(error, RequestValidationError)
+    why = "; ".join(each["msg"] for each in error.errors())
+    return JSONResponse({"detail": f"this request makes no sense: {ascii(why)[1:-1]}"}, 422)
 
 
 def _is_address(host: str) -> bool:

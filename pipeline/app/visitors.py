@@ -1,31 +1,41 @@
-"""Who is at the other end: one signed cookie, no login, on a page that only this computer can reach."""
+"""Who comes in, and as whom: an owner or a labeler, known by signed cookies, and by nothing else that they send.
 
+On a page that only this computer can reach, everybody is the owner, as the person at the computer. On a shared page
+nobody is anybody before they have brought a key.
+"""
+
+import hmac
+import ipaddress
 import secrets
+import time
+from dataclasses import dataclass
 
 from fastapi import HTTPException, Request, Response
+from starlette.requests import HTTPConnection
 
 from pipeline import signing
+from pipeline.app.studio import Studio
+from pipeline.desk import Limits
+from pipeline.people import People
+from pipeline.profile import Profile
 
 HEADER = "x-alife"
 """Must accompany every request that changes something: other sites' pages cannot send it."""
 YEAR_S = 365 * 24 * 3600
+NOBODY = HTTPException(401, "this page is by invitation: open the link that you were given")
 
 
-def labeler(request: Request, response: Response, key: bytes) -> str:
-    """The visitor's id as a labeler; who has none, or one of another profile, gets one.
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody at the other end.
 
-    Args:
-        request: Carries the cookie.
-        response: Gets it.
-        key: The profile's.
+    Attributes:
+        id: What labels call them, "" for whoever only looks at a page that is not shared.
+        owner: Whether they may do more than label, look and browse.
     """
-    name = f"labeler-{signing.fingerprint(key.hex())[:8]}"  # cookies know no ports: each profile has its own
-    known = signing.verify(key, "labeler", request.cookies.get(name, ""))
-    if known is None:
-        known = secrets.token_hex(8)
-        cookie = signing.sign(key, "labeler", known)
-        response.set_cookie(name, cookie, max_age=YEAR_S, httponly=True, samesite="lax", path="/")
-    return known
+
+    id: str
+    owner: bool
 
 
 def check_header(request: Request) -> None:
@@ -36,3 +46,168 @@ def check_header(request: Request) -> None:
     """
     if HEADER not in request.headers:
         raise HTTPException(403, f"the header {HEADER} is missing")
+
+
+class Door:
+    """Lets people in. Its methods `guest`, `labeler` and `owner` are what each route depends on.
+
+    Args:
+        studio: Whose profile people come to.
+        shared: Whether other computers may reach the page, so that a key is needed.
+
+    Attributes:
+        url: Where others find the page, "" if they do not; it may become a better one.
+    """
+
+    def __init__(self, studio: Studio, *, shared: bool = False) -> None:
+        self.shared = shared
+        self.url = ""
+        self._studio = studio
+        self._tries = Limits(rate=1 / 6, burst=10)
+        self._wishes = Limits(rate=0.5, burst=20)
+        self._requests = Limits(rate=40, burst=400)  # a grid of living thumbnails is a hundred at once
+        self._seen: dict[str, float] = {}
+
+    @property
+    def people(self) -> People:
+        """Those of the profile that runs."""
+        return People.of(self._studio.profile)
+
+    def known(self, request: HTTPConnection) -> Visitor | None:
+        """Who this is; None for somebody who was not invited to the profile that runs, or is no longer welcome."""
+        profile = self._studio.profile
+        id_ = _read(profile, request, "labeler")
+        if not self.shared:
+            return Visitor(id_ or "", owner=True)
+        if id_ and _read(profile, request, "owner") == id_:
+            return Visitor(id_, owner=True)
+        return Visitor(id_, owner=False) if id_ and self.people.may_label(id_) else None
+
+    def count(self, visitor: Visitor) -> None:
+        """Note that somebody is there.
+
+        Raises:
+            TooFastError: They ask for more than any page needs.
+        """
+        self._seen[visitor.id] = time.time()
+        self._requests.spend(visitor.id, "request")
+
+    def count_wish(self, person: str) -> None:
+        """Count something that simulators or the disk have to work for.
+
+        Raises:
+            TooFastError: They wish for more than one person's share.
+        """
+        self._wishes.spend(person, "wish")
+
+    def seen(self, person: str) -> float:
+        """When somebody was last there, seconds since 1970; 0 if not since the page was started."""
+        return self._seen.get(person, 0.0)
+
+    # -- what routes depend on ----------------------------------------------------------------------------------------
+
+    def guest(self, request: Request) -> Visitor:
+        """Anybody who is in.
+
+        Raises:
+            HTTPException: 401.
+        """
+        visitor = self.known(request)
+        if visitor is None:
+            raise NOBODY
+        return visitor
+
+    def labeler(self, request: Request, response: Response) -> str:
+        """The id as a labeler of anybody who is in and acts on this page.
+
+        Raises:
+            HTTPException: 401 or 403.
+        """
+        check_header(request)
+        id_ = self.guest(request).id
+        return id_ or self._recognise(self._studio.profile, request, response, "labeler")
+
+    def owner(self, request: Request) -> Visitor:
+        """The owner.
+
+        Raises:
+            HTTPException: 401 or 403.
+        """
+        visitor = self.guest(request)
+        if not visitor.owner:
+            raise HTTPException(403, "only the owner of this page may do that")
+        return visitor
+
+    # -- coming in ----------------------------------------------------------------------------------------------------
+
+    def join(self, key: str, name: str, request: Request, response: Response) -> Visitor:
+        """Let in whoever brings a key of the profile that runs.
+
+        Raises:
+            HTTPException: 403, the key is wrong or this person was excluded.
+            TooFastError: Too many wrong keys came from there.
+            ValueError: This cannot be a name.
+            StoreError: It could not be saved.
+        """
+        where = _network(request)
+        self._tries.spend(where, "key")
+        owner = _same(key, self.people.owner_key)
+        if not (owner or _same(key, self.people.invitation)):
+            raise HTTPException(403, "this is not, or no longer, an invitation to this page")
+        self._tries.refund(where, "key")
+        return self._enter(name or "Owner" if owner else name, owner, request, response)
+
+    def follow(self, visitor: Visitor, request: Request, response: Response) -> None:
+        """Let an owner into the profile that runs now, by a cookie of its own."""
+        if self.shared and visitor.owner:
+            self._enter(self.people.name(visitor.id) or "Owner", True, request, response)
+
+    def _enter(self, name: str, owner: bool, request: Request, response: Response) -> Visitor:
+        profile = self._studio.profile
+        known = _read(profile, request, "labeler") or ""
+        if not owner and self.people.is_excluded(known):
+            raise HTTPException(403, "the owner of this page has excluded you")
+        id_ = known or secrets.token_hex(8)
+        self.people.join(id_, name, owner=owner)
+        for role in ("labeler", "owner") if owner else ("labeler",):
+            self._recognise(profile, request, response, role, id_)
+        return Visitor(id_, owner)
+
+    def _recognise(self, profile: Profile, request: Request, response: Response, role: str, id_: str = "") -> str:
+        """Know somebody again for a year."""
+        id_ = id_ or secrets.token_hex(8)
+        response.set_cookie(
+            _cookie(profile, role),
+            signing.sign(profile.key, role, id_),
+            max_age=YEAR_S,
+            path="/",
+            secure=request.headers.get("origin", "").startswith("https://"),
+            httponly=True,
+            samesite="lax",
+        )
+        return id_
+
+
+def _read(profile: Profile, request: HTTPConnection, role: str) -> str | None:
+    return signing.verify(profile.key, role, request.cookies.get(_cookie(profile, role), ""))
+
+
+def _cookie(profile: Profile, role: str) -> str:
+    """Cookies know no ports, so each profile has its own."""
+    return f"{role}-{signing.fingerprint(profile.key.hex())[:8]}"
+
+
+def _same(given: str, key: str) -> bool:
+    """Whether somebody typed a key, with whatever capitals, spaces and dashes."""
+    typed = "".join(given.lower().replace("-", " ").split())
+    return hmac.compare_digest(typed.encode(), key.replace("-", "").encode())
+
+
+def _network(request: Request) -> str:
+    """Where a request comes from: its address, or the network of an IPv6 one, of which a house has many."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else host

@@ -1,62 +1,21 @@
-"""The routes, over a small profile whose films are any bytes: nothing here looks into them."""
+"""The routes of a page that is not shared."""
 
 import errno
 import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from pipeline.app import server
-from pipeline.app.studio import Activity, Browsed, Order, World
 from pipeline.config import Config
-from pipeline.desk import Desk
 from pipeline.profile import Profile
-from pipeline.rows import RolloutTable
 from pipeline.store import StoreError
+from tests.app.still import StillStudio
 
 OWN = {"x-alife": "1"}
-
-
-class StillStudio:
-    """A studio in which nothing runs: what is in the profile is all there is."""
-
-    def begin(self, root: Path) -> None:
-        self.root = root
-        self.asked: list[tuple[int, str]] = []
-        self._run(Profile.create(root, "first", Config()))
-
-    def _run(self, profile: Profile) -> None:
-        self.profile = profile
-        self.desk = Desk(profile)
-
-    def open(self, name: str) -> None:
-        self._run(Profile.open(self.root, name))
-
-    def create(self, name: str, sim: str, rewardor: str, generator: str) -> None:
-        assert (sim, rewardor, generator) == ("lenia", "common", "gibbs")
-        self._run(Profile.create(self.root, name, Config()))
-
-    def activity(self) -> Activity:
-        return Activity(worlds=len(self.profile.rollouts().id), target=300)
-
-    def browse(self, count: int, order: Order) -> None:
-        self.asked.append((count, order))
-
-    def browsed(self) -> Browsed:
-        return Browsed(worlds=self.worlds(self.profile.films().rollout.tolist()[:2]), wanted=2)
-
-    def worlds(self, rollouts: list[str]) -> list[World]:
-        films = self.profile.films()
-        files = dict(zip(films.rollout.tolist(), films.file.tolist(), strict=True))
-        return [World(each, files[each], float("nan"), {"mu": 0.15}, 2**60 + 1) for each in rollouts if each in files]
-
-    def save(self, rollout: str) -> None:
-        (world,) = self.worlds([rollout])
-        self.profile.save(rollout, world.file, {"params": world.params, "seed": world.seed})
 
 
 @pytest.fixture(scope="module")
@@ -73,27 +32,9 @@ def app(still: StillStudio, tmp_path_factory: pytest.TempPathFactory) -> FastAPI
 
 @pytest.fixture
 def studio(still: StillStudio, tmp_path: Path) -> StillStudio:
-    studio = still
-    studio.begin(tmp_path)
-    count = 8
-    unit = np.random.default_rng(0).random((count, 3), np.float32)
-    ids = [studio.profile.rollout_id(row, number) for number, row in enumerate(unit)]
-    texts = {"status": "alive", "origin": "prior", "error": ""}
-    studio.profile.add_rollouts(
-        RolloutTable(
-            id=np.array(ids),
-            block=np.zeros(count, np.int64),
-            unit=unit,
-            seed=np.arange(count),
-            generator=np.full(count, -1),
-            time=np.zeros(count),
-            **{name: np.full(count, text) for name, text in texts.items()},
-        )
-    )
-    for id_ in ids:
-        studio.profile.add_film(id_, b"\0\0\0\x18ftyp" + id_.encode(), "seen", 96, 24.0, 256)
-    studio.desk.wanted()
-    return studio
+    still.begin(tmp_path)
+    still.fill()
+    return still
 
 
 @pytest.fixture

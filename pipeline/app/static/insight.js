@@ -79,7 +79,7 @@
 
   /* -- who answers ------------------------------------------------------------------------------------------------- */
 
-  const name = (labeler, place) => (/^[0-9a-f]{16}$/.test(labeler) ? say("panel_person", { n: place + 1 }) : labeler);
+  const name = ({ labeler, name }, place) => name || (/^[0-9a-f]{16}$/.test(labeler) ? say("panel_person", { n: place + 1 }) : labeler);
   const manner = (words) => (words.length ? words : ["plain"]).map((word) => say(`manner_${word}`)).join(", ");
 
   function agreement({ asked, foreseen }) {
@@ -106,7 +106,7 @@
       make(
         "tr",
         { title: person.labeler },
-        make("th", { scope: "row" }, name(person.labeler, row)),
+        make("th", { scope: "row" }, name(person, row)),
         cell("answers", number(person.answers)),
         cell("picture", agreement(person)),
         cell("picture", favor(person)),

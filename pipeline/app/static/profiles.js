@@ -5,6 +5,8 @@ const form = root.querySelector("form");
 const DEFAULTS = { sim: "lenia", generator: "gibbs", rewardor: "common" };
 translate(root);
 
+const people = window.alife.people(root.querySelector(".people"));
+whileShown(root, 3000, people);
 const refresh = whileShown(root, 3000, async () => show(await get("api/profiles")));
 
 function show(state) {
