@@ -25,10 +25,10 @@ MEASURED = ("reliability", "side_bias", "lapses")
 def panel(profile: Profile) -> list[dict[str, Any]]:
     """All labelers of answers that count, in the order in which they came, one dict each.
 
-    `name` is what they call themselves, "" if they never said. `answers`, `left` and `right` are counts; `foreseen` of `asked` answers were as the Rewardor expected before it knew
-    them. `reliability` (relative to the others': 1 where there are none), `side_bias` (in logits, towards the left) and
-    `lapses` (share of random answers) are the newest version's, None where it does not say. `manner` is what may be
-    said in words.
+    `name` is what they call themselves, "" if they never said. `answers`, `left` and `right` are counts; `foreseen` of
+    `asked` answers were as the Rewardor expected before it knew them. `reliability` (relative to the others': 1 where
+    there are none), `side_bias` (in logits, towards the left) and `lapses` (share of random answers) are the newest
+    version's, None where it does not say. `manner` is what may be said in words.
     """
     labels, versions = profile.labels(), checkpoint.manifests(profile, "rewardor")
     newest = versions[-1] if versions else None
@@ -41,7 +41,8 @@ def panel(profile: Profile) -> list[dict[str, Any]]:
     for name, counts in _counts(labels).items():
         values = {key: metrics.get(f"{key}_{numbers.get(name)}", math.nan) for key in MEASURED}
         measured = {key: value if math.isfinite(value) else None for key, value in values.items()}
-        rows.append({"labeler": name, "name": people.name(name)} | counts | {"foreseen": right[name], "asked": asked[name]} | measured)
+        who = {"labeler": name, "name": people.name(name)}
+        rows.append(who | counts | {"foreseen": right[name], "asked": asked[name]} | measured)
     return [row | {"manner": manner(row, alone=len(rows) == 1)} for row in rows]
 
 
