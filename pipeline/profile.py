@@ -317,13 +317,8 @@ class Profile:
             self.record(kind, text)
 
     def record(self, kind: str, text: str) -> None:
-        """Write down for good that something happened.
-
-        Raises:
-            StoreError: Nothing was saved.
-        """
-        row = {"id": uuid.uuid4().hex, "kind": kind, "text": text, "time": time.time()}
-        self._events.append({name: [value] for name, value in row.items()})
+        """Write down for good that something happened; StoreError: it was not saved."""
+        self._events.append({"id": [uuid.uuid4().hex], "kind": [kind], "text": [text], "time": [time.time()]})
 
     def events(self) -> EventTable:
         """What happened, in order."""
