@@ -63,7 +63,7 @@ LOOP: dict[str, dict[str, list[str]]] = {
     "kl": {SHIPPED: [], **{f"{kl} nats": [f"generator.kl={kl}"] for kl in NATS if kl != Gibbs(1).kl}},
     "shrinkage": {
         SHIPPED: [],
-        "averages alone": [f"generator{SHRUNK}", "generator.doubt=0"],
+        "averages alone": ["generator.doubt=0"],
         "regression alone": [f"generator{SHRUNK}", "generator.doubt=1e9", "generator.promise=1"],
         "promises kept": [f"generator{SHRUNK}", "generator.promise=1"],
         "promises void": [f"generator{SHRUNK}", "generator.promise=0"],

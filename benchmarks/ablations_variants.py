@@ -95,25 +95,22 @@ class Cautious(common.Common):
 
 
 class Shrunk(gibbs.Gibbs):
-    """Believes averages and the regression otherwise.
+    """Believes the regression otherwise.
 
     Args:
         dim: D.
         seed: See `Gibbs`.
-        kl: See `Gibbs`.
-        doubt: In place of `DOUBT`: 0 takes averages at face value, a very large number believes in newcomers alone.
+        doubt: See `Gibbs`.
         promise: In place of `PROMISE`.
     """
 
-    def __init__(
-        self, dim: int, *, seed: int = 0, kl: float = 4.5, doubt: float = gibbs.DOUBT, promise: float = gibbs.PROMISE
-    ) -> None:
-        super().__init__(dim, seed=seed, kl=kl)
-        self._constants = {"DOUBT": doubt, "PROMISE": promise}
+    def __init__(self, dim: int, *, seed: int = 0, doubt: float = 4.0, promise: float = gibbs.PROMISE) -> None:
+        super().__init__(dim, seed=seed, doubt=doubt)
+        self.promise = promise
 
     def tell(self, archive: Archive) -> dict[str, float]:
         """See `Generator.tell`."""
-        with patch.multiple(gibbs, **self._constants):
+        with patch.object(gibbs, "PROMISE", self.promise):
             return super().tell(archive)
 
 
