@@ -81,7 +81,7 @@ class Agenda:
         self._planned_for: tuple[object, ...] = (None,)
         self._ahead = DRAWN
         self._asked: set[str] = set()
-        self._start = len(profile.labels().id)
+        self._start = loop.answers_given(profile)
         self._seen: FilmTable | None = None
         self._films: dict[str, Shown] = {}
         self._hopeless: set[str] = set()
@@ -158,7 +158,7 @@ class Agenda:
             drawn = dict.fromkeys(world for pair in self._drawn for world in (pair.left, pair.right))
             missing = [world for world in drawn if world not in self._films]
             made = len(self._asked & self._films.keys())
-            room = PER_LABEL * (PLANNED + len(self._profile.labels().id) - self._start) - made
+            room = PER_LABEL * (PLANNED + loop.answers_given(self._profile) - self._start) - made
             planned = [world for world in self._planned if world not in self._films and world not in drawn]
             self._asked.update(planned[: max(room, 0)])
             urgent = [world for world in duel.wanted(self._profile) if world not in {*self._films, *self._hopeless}]

@@ -99,7 +99,7 @@ def foreseen(profile: Profile) -> list[Foreseen]:
     known, number, found = profile.cache.get("foreseen", (None, -1, []))
     if known is not labels or number != last:
         chance: dict[str, float] = {}
-        for manifest in reversed(checkpoint.manifests(profile, "rewardor")):
+        for manifest in reversed(_versions(profile)):
             chance.update(manifest.more.get("expected", {}))  # the first said it knowing the least
         rows = zip(labels.id.tolist(), labels.answer.tolist(), labels.labeler.tolist(), strict=True)
         decided = [row for row in rows if row[0] in chance and row[1] in ("left", "right")]
@@ -109,6 +109,12 @@ def foreseen(profile: Profile) -> list[Foreseen]:
         ]
         profile.cache["foreseen"] = labels, last, found
     return found
+
+
+def _versions(profile: Profile) -> list[checkpoint.Manifest]:
+    """Those of the newest one's model: what another said is no word on what this one says."""
+    every = checkpoint.manifests(profile, "rewardor")
+    return [manifest for manifest in every if manifest.more.get("model") == every[-1].more.get("model")]
 
 
 def facts(profile: Profile) -> dict[str, Any]:

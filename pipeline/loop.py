@@ -69,7 +69,14 @@ def _unpack(searched: dict[str, Any], state: bytes, metrics: dict[str, float]) -
 def blocks_wanted(profile: Profile) -> int:
     """How many blocks the labels so far pay for: first the prior worlds, then some for each label."""
     plan = profile.config.rollouts
-    return -(-(plan.prior + plan.per_label * len(profile.labels().id)) // plan.block)
+    return -(-(plan.prior + plan.per_label * answers_given(profile)) // plan.block)
+
+
+def answers_given(profile: Profile) -> int:
+    """How many answers were given and not taken back. Those of excluded people, too: what they paid for is paid for."""
+    events = profile.label_events()
+    votes = events.id[events.event == "vote"]
+    return int((~np.isin(votes, events.target[events.event == "undo"])).sum())
 
 
 def due_blocks(profile: Profile, *, patient: bool = False) -> list[Block]:
@@ -256,7 +263,12 @@ def adopt(profile: Profile, settings: Settings) -> int:
     metrics = fitting.refit_rewardor(rewardor, embedding, known, reference, settings.metrics)
     snapshot = {"labels": len(labels.id), "digest": digest(labels, len(labels.id)), "used": len(known.answer)}
     snapshot["searched"] = settings.searched  # what came later is due again
-    made = {"metrics": metrics, "snapshot": snapshot, "model": model(profile, "rewardor"), "labelers": labelers(labels)}
+    made = {
+        "metrics": metrics,
+        "snapshot": snapshot,
+        "model": model(profile, "rewardor"),
+        "labelers": labelers(profile),
+    }
     made["expected"] = expected
     return checkpoint.commit(profile, "rewardor", rewardor.state(), made)
 

@@ -22,7 +22,7 @@ def training_set(profile: Profile, rewardor: Rewardor, labels: LabelTable) -> tu
     rows = _Rows(table)
     left, right = rows.of(labels.left, labels.left_source), rows.of(labels.right, labels.right_source)
     known = (left >= 0) & (right >= 0)
-    people = {name: number for number, name in enumerate(labelers(labels))}
+    people = {name: number for number, name in enumerate(labelers(profile))}
     answers = [ANSWERS.index(answer) for answer in labels.answer[known].tolist()]
     who = [people[name] for name in labels.labeler[known].tolist()]
     picked = Labels(
@@ -34,9 +34,14 @@ def training_set(profile: Profile, rewardor: Rewardor, labels: LabelTable) -> tu
     return torch.from_numpy(table.values), picked, torch.from_numpy(rows.reference(profile.rollouts()))
 
 
-def labelers(labels: LabelTable) -> list[str]:
-    """Who answered; their places are the numbers by which models know them."""
-    return list(dict.fromkeys(labels.labeler.tolist()))
+def labelers(profile: Profile) -> list[str]:
+    """Who ever answered; their places are the numbers by which models know them.
+
+    In the order of their first answers, be these undone or excluded: nobody inherits the number, and so the manner, of
+    somebody else.
+    """
+    events = profile.label_events()
+    return list(dict.fromkeys(events.labeler[events.event == "vote"].tolist()))
 
 
 def scored(profile: Profile, rewardor: Rewardor, rollouts: RolloutTable) -> Archive:

@@ -118,3 +118,14 @@ def test_nothing_is_expected_of_a_pair_whose_answer_was_known_and_taken_back(pro
     profile.add_votes([Vote(id="again", answer="right", **again)])
     loop.fit(profile)
     assert newest(profile).more["expected"] == {}
+
+
+def test_another_model_begins_anew(tmp_path: Path) -> None:
+    profile = Profile.create(tmp_path, "p", Config())
+    profile.add_votes([Vote(id=f"{n}", left="a", right="b", answer="left", labeler="ann") for n in range(2)])
+    counts = []
+    for model, expected in (("old", {"0": 0.8}), ("old", {"1": 0.7}), ("new", {"1": 0.6})):
+        made = {"metrics": {}, "model": model, "labelers": ["ann"], "expected": expected}
+        checkpoint.commit(profile, "rewardor", {"w": torch.zeros(1)}, made)
+        counts.append(len(foresight.foreseen(profile)))
+    assert counts == [1, 2, 1]
