@@ -158,10 +158,10 @@ class Door:
             raise HTTPException(403, "this is not, or no longer, an invitation to this page")
         return self._enter(name or "Owner" if owner else name, owner, request, response)
 
-    def follow(self, visitor: Visitor, request: Request, response: Response) -> None:
-        """Let an owner into the profile that runs now, by a cookie of its own."""
+    def follow(self, visitor: Visitor, name: str, request: Request, response: Response) -> None:
+        """Let an owner into the profile that runs now, by a cookie of its own, under the name they had before."""
         if self.shared and visitor.owner:
-            self._enter(self.people.name(visitor.id) or "Owner", True, request, response)
+            self._enter(name or "Owner", True, request, response)
 
     def _enter(self, name: str, owner: bool, request: Request, response: Response) -> Visitor:
         profile = self._studio.profile
