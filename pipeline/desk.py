@@ -349,12 +349,6 @@ class Limits:
                 raise TooFastError("more than anyone can look at: wait a moment")
             self._buckets[who, what] = (level - 1, now)
 
-    def refund(self, who: str, what: str) -> None:
-        """Count one use less."""
-        with self._lock:
-            level, since = self._buckets.get((who, what), (self._burst, 0.0))
-            self._buckets[who, what] = (level + 1, since)
-
     def _level(self, bucket: tuple[float, float], now: float) -> float:
         level, since = bucket
         return min(self._burst, level + (now - since) * self._rate)

@@ -5,6 +5,8 @@ from the profile's secret, so that a restart changes neither. Whoever is exclude
 another one from then on.
 """
 
+import contextlib
+import threading
 import time
 import unicodedata
 import uuid
@@ -15,6 +17,7 @@ import numpy as np
 from pipeline import signing
 from pipeline.profile import Profile
 from pipeline.rows import LabelTable
+from pipeline.store import StoreError
 from pipeline.tables import Table
 
 FOLDER = "people/"
@@ -60,6 +63,7 @@ class People:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
+        self._joining = threading.Lock()
         texts = dict.fromkeys(("id", "event", "person", "name", "role"), "text")
         self._table = Table(profile.store, FOLDER, texts | {"time": "float"}, self._damaged)  # type: ignore[arg-type]
 
@@ -89,12 +93,13 @@ class People:
             StoreError: Nothing was saved.
         """
         name = check_name(name)
-        there = self._joined()
-        known = there.get(person, ("", ""))[1]
-        if known == "owner" or (known and not owner):
-            return
-        others = {known.casefold() for id_, (known, _) in there.items() if id_ != person}
-        self._add("join", person, _free(name, others), "owner" if owner else "labeler")
+        with self._joining:  # a name that is free is taken before anybody else looks
+            there = self._joined()
+            known = there.get(person, ("", ""))[1]
+            if known == "owner" or (known and not owner):
+                return
+            others = {known.casefold() for id_, (known, _) in there.items() if id_ != person}
+            self._add("join", person, _free(name, others), "owner" if owner else "labeler")
 
     def exclude(self, person: str, *, labels: bool) -> None:
         """Let somebody label no more; their cookie and the invitation they came with are worth nothing from now on.
@@ -187,6 +192,8 @@ class People:
     def _add(self, event: str, person: str, name: str = "", role: str = "") -> None:
         row = {"id": uuid.uuid4().hex, "event": event, "person": person, "name": name, "role": role}
         self._table.append({key: [value] for key, value in row.items()} | {"time": [time.time()]})
+        with contextlib.suppress(StoreError):  # for another time: the row is saved
+            self._table.compact()
 
     def _damaged(self, key: str, error: Exception) -> None:
         self._profile.quarantine(key, str(error))

@@ -1,10 +1,13 @@
 """The people of a profile: what they are called, who may label, and whose labels count."""
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from pipeline import parcel, shelf
+from pipeline import parcel, shelf, tables
 from pipeline.config import Config
 from pipeline.people import People, check_name
 from pipeline.profile import Profile
@@ -46,6 +49,29 @@ def test_names_tell_people_apart_and_joining_twice_is_once(people: People) -> No
     people.join("4", "Ann")
     people.join("1", "Zoe")
     assert [each.name for each in people.everybody()] == ["Ann", "Bob", "ann (2)", "Ann (3)"]
+
+
+def test_two_who_join_at_once_get_two_names(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    add, both = people._add, threading.Barrier(2)
+
+    def slowly(*row: str) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.1)  # until the other has looked, too, if nothing hinders it
+        add(*row)
+
+    monkeypatch.setattr(people, "_add", slowly)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda id_: people.join(id_, "Eve"), ("3", "4")))
+    assert sorted(each.name for each in people.everybody()) == ["Ann", "Bob", "Eve", "Eve (2)"]
+
+
+def test_many_decisions_are_few_files(profile: Profile, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables.Table.compact, "__kwdefaults__", {"grace_s": 0.0, "above": 4})
+    for _ in range(12):
+        people.renew()
+    key = people.invitation
+    assert len(people._table.files()) < 8
+    assert People.of(again(profile)).invitation == key
 
 
 def test_an_owner_stays_one_and_cannot_be_excluded(people: People) -> None:
@@ -103,6 +129,9 @@ def test_what_does_not_count_does_not_count_in_a_fork_or_elsewhere(
     for copy in (shelf.fork(tmp_path, "p", "q", []), parcel.unpack(tmp_path, tmp_path / "p.zip", "r")):
         assert copy.labels().id.tolist() == ["v0"]
         assert not People.of(copy).may_label("1")  # an invitation is to one profile
+        (bob,) = [each for each in People.of(copy).everybody() if not each.counts]
+        People.of(copy).readmit(bob.id)  # whom nobody excluded there
+        assert copy.labels().id.tolist() == ["v0", "v1"]
     people.readmit("2")
     assert profile.labels().id.tolist() == ["v0", "v1"]
 

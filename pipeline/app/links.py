@@ -13,14 +13,16 @@ GATEWAY = "api.gradio.app"
 PUBLIC = "*.gradio.live"
 """What they look like."""
 PATIENCE_S = 3.0
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where this computer reaches a page that listens on all its addresses."""
 
 
 class LinkError(Exception):
     """Raised when there is no public link; says why."""
 
 
-def public(port: int) -> str:
-    """A public link to a port of this computer, good for a week at most; takes seconds, and the internet.
+def public(host: str, port: int) -> str:
+    """A public link to a page that listens on `host`, good for a week at most; takes seconds, and the internet.
 
     Raises:
         LinkError: There is none.
@@ -29,15 +31,19 @@ def public(port: int) -> str:
         socket.create_connection((GATEWAY, 443), timeout=PATIENCE_S).close()  # Gradio would wait for a minute
         from gradio.networking import setup_tunnel
 
-        return str(setup_tunnel("127.0.0.1", port, secrets.token_urlsafe(32), None, None))
+        return str(setup_tunnel(here(host), port, secrets.token_urlsafe(32), None, None))
     except Exception as error:  # whatever happens on the way to somebody else's service, the page goes on
         raise LinkError(f"{GATEWAY} gives none ({error})") from error
 
 
+def here(host: str) -> str:
+    """The address at which this very computer finds a page that listens on `host`."""
+    return EVERYWHERE.get(host, host)
+
+
 def local(host: str, port: int) -> str:
     """Where computers on the same network find a page that listens on `host`."""
-    everywhere = host in ("0.0.0.0", "::")
-    name = next(iter(addresses()), "127.0.0.1") if everywhere else host
+    name = next(iter(addresses()), "127.0.0.1") if host in EVERYWHERE else host
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
@@ -55,13 +61,13 @@ def addresses() -> list[str]:
 
 
 def names(host: str) -> list[str]:
-    """What browsers may call this computer when the page listens on `host`."""
+    """What browsers, which know no capitals in names, may call this computer when the page listens on `host`."""
     own = socket.gethostname()
-    return [host, own, f"{own}.local", *addresses()]
+    return [name.lower() for name in (host, own, f"{own}.local", *addresses())]
 
 
 def invitation(url: str, key: str) -> str:
-    """The link that lets somebody in. What follows the # never leaves their browser, so no log will hold the key."""
+    """The link that lets somebody in. What follows the # is in no request, so no server's log holds the key."""
     return f"{url}/join#{key}"
 
 

@@ -54,11 +54,13 @@ def _add_views(routes: APIRouter, studio: Studio, door: Door) -> None:
     def healthz() -> dict[str, str]:
         return {"status": "ok"} | ({} if door.shared else {"profile": studio.profile.name})
 
+    Guest = Annotated[Visitor, Depends(door.guest)]
     inside = APIRouter(dependencies=[Depends(door.guest)])
 
     @inside.get("/api/activity")
-    def activity() -> dict[str, Any]:
-        return views.activity(studio)
+    def activity(visitor: Guest) -> dict[str, Any]:
+        state = views.activity(studio)
+        return state if visitor.owner else state | {"problems": []}
 
     @inside.get("/api/ranking")
     def ranking(by: Judge = "people") -> dict[str, Any]:
@@ -73,11 +75,9 @@ def _add_views(routes: APIRouter, studio: Studio, door: Door) -> None:
         return found(lambda: views.world(studio, rollout))
 
     @inside.get("/api/train")
-    def train(visitor: Annotated[Visitor, Depends(door.guest)]) -> dict[str, Any]:
+    def train(visitor: Guest) -> dict[str, Any]:
         state = views.train(studio)
-        if visitor.owner:
-            return state
-        return state | {"panel": [row for row in state["panel"] if row["labeler"] == visitor.id]}
+        return state if visitor.owner else views.for_labeler(state, visitor.id)
 
     @inside.get("/api/browse")
     def browse() -> dict[str, Any]:
@@ -149,14 +149,16 @@ def _add_profiles(routes: APIRouter, studio: Studio, door: Door) -> None:
 
     @routes.post("/api/open", dependencies=own)
     def open_(wish: requests.Open, owner: Owner, request: Request, response: Response) -> dict[str, Any]:
+        name = door.people.name(owner.id)  # which the other profile does not know
         answered(lambda: studio.open(wish.name))
-        answered(lambda: door.follow(owner, request, response))
+        answered(lambda: door.follow(owner, name, request, response))
         return views.profiles(studio)
 
     @routes.post("/api/profiles", dependencies=own)
     def create(wish: requests.Create, owner: Owner, request: Request, response: Response) -> dict[str, Any]:
+        name = door.people.name(owner.id)
         answered(lambda: studio.create(wish.name, wish.sim, wish.rewardor, wish.generator))
-        answered(lambda: door.follow(owner, request, response))
+        answered(lambda: door.follow(owner, name, request, response))
         return views.profiles(studio)
 
 

@@ -73,10 +73,10 @@ def announce(door: Door, host: str, port: int) -> None:
     The owner's link leads to this very computer, since keys that travel without encryption are better not the owner's.
     """
     door.url = links.local(host, port)
-    here = links.local("127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
+    here = links.local(links.here(host), port)
     print(f"Your own link, for nobody else:\n    {links.invitation(here, door.people.owner_key)}", flush=True)
     try:
-        door.url = links.public(port)
+        door.url = links.public(host, port)
     except links.LinkError as error:
         print(f"No public link: {error}. Others on your network can come all the same.", flush=True)
     link = links.invitation(door.url, door.people.invitation)

@@ -140,7 +140,7 @@ def _train(studio: Studio) -> dict[str, Any]:
     happened = profile.events()
     notes = happened.where(~np.isin(happened.kind.astype(str), [contest.KIND, duel.KIND]))
     rows = zip(notes.kind.tolist()[-EVENTS:], notes.text.tolist()[-EVENTS:], notes.time.tolist()[-EVENTS:], strict=True)
-    events += [{"role": "note", "kind": kind, "text": text, "time": when} for kind, text, when in rows]
+    events += [_note(*row) for row in rows]
     events.sort(key=lambda event: event["time"], reverse=True)
     goals = {"interest_goal": {"bar": BAR, "fresh": FRESH}, "duel": _duel(studio), "rival": duel.rival(profile)}
     people = {"sureness": foresight.facts(profile), "panel": panel(profile), "asked": _asked(profile)}
@@ -149,6 +149,18 @@ def _train(studio: Studio) -> dict[str, Any]:
 
 train = _Brief(_train, 1.0)
 """How both models do."""
+
+
+def for_labeler(state: dict[str, Any], labeler: str) -> dict[str, Any]:
+    """What `train` says to somebody invited: nothing of others, no errors and settings, which name files and paths."""
+    events = [event for event in state["events"] if event["role"] != "note"]
+    own = [row for row in state["panel"] if row["labeler"] == labeler]
+    return state | {"panel": own, "events": events, "problems": []}
+
+
+def _note(kind: str, text: str, when: float) -> dict[str, Any]:
+    """Something that happened. That settings changed is all the page says of it: the text is all of profile.toml."""
+    return {"role": "note", "kind": kind, "text": "" if kind == "settings" else text, "time": when}
 
 
 def _curve(versions: Sequence[checkpoint.Manifest], labels: dict[int, int], metric: str) -> list[list[float]]:

@@ -64,6 +64,7 @@ class Door:
         self.url = ""
         self._studio = studio
         self._tries = Limits(rate=1 / 6, burst=10)
+        self._arrivals = Limits(rate=1 / 36, burst=100)  # a lecture hall behind one address, then a hundred an hour
         self._wishes = Limits(rate=0.5, burst=20)
         self._requests = Limits(rate=40, burst=400)  # a grid of living thumbnails is a hundred at once
         self._seen: dict[str, float] = {}
@@ -143,30 +144,32 @@ class Door:
     def join(self, key: str, name: str, request: Request, response: Response) -> Visitor:
         """Let in whoever brings a key of the profile that runs.
 
+        Wrong keys never keep out a right one, which nobody guesses: through a tunnel all come from one address.
+
         Raises:
             HTTPException: 403, the key is wrong or this person was excluded.
-            TooFastError: Too many wrong keys came from there.
+            TooFastError: Too many wrong keys, or new people, came from there.
             ValueError: This cannot be a name.
             StoreError: It could not be saved.
         """
-        where = _network(request)
-        self._tries.spend(where, "key")
         owner = _same(key, self.people.owner_key)
         if not (owner or _same(key, self.people.invitation)):
+            self._tries.spend(_network(request), "key")
             raise HTTPException(403, "this is not, or no longer, an invitation to this page")
-        self._tries.refund(where, "key")
         return self._enter(name or "Owner" if owner else name, owner, request, response)
 
-    def follow(self, visitor: Visitor, request: Request, response: Response) -> None:
-        """Let an owner into the profile that runs now, by a cookie of its own."""
+    def follow(self, visitor: Visitor, name: str, request: Request, response: Response) -> None:
+        """Let an owner into the profile that runs now, by a cookie of its own, under the name they had before."""
         if self.shared and visitor.owner:
-            self._enter(self.people.name(visitor.id) or "Owner", True, request, response)
+            self._enter(name or "Owner", True, request, response)
 
     def _enter(self, name: str, owner: bool, request: Request, response: Response) -> Visitor:
         profile = self._studio.profile
         known = _read(profile, request, "labeler") or ""
         if not owner and self.people.is_excluded(known):
             raise HTTPException(403, "the owner of this page has excluded you")
+        if not (owner or self.people.name(known)):
+            self._arrivals.spend(_network(request), self.people.invitation)  # a renewed invitation starts afresh
         id_ = known or secrets.token_hex(8)
         self.people.join(id_, name, owner=owner)
         for role in ("labeler", "owner") if owner else ("labeler",):

@@ -3,13 +3,16 @@
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from gradio import networking
 
 from pipeline import desk as desks
 from pipeline.app import invitations, links, routes, server
+from pipeline.app.studio import Activity
 from pipeline.app.visitors import Door
 from pipeline.config import Config
 from pipeline.desk import Desk
@@ -129,6 +132,24 @@ def test_only_the_owner_sees_people_and_other_profiles(come: Callable[..., Brows
         assert ann.get(path).status_code == 404
 
 
+def test_only_the_owner_reads_errors_and_of_settings_nobody_more_than_that_they_changed(
+    come: Callable[..., Browser], studio: StillStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio, "activity", lambda: Activity(problems=["/home/olga/x is damaged"]), raising=False)
+    studio.profile.record("error", "RuntimeError: /home/olga/y")
+    studio.profile.record("settings", '{"profile.toml was": "all of it"}')
+    owner, ann = come(owner=True), come("Ann")
+    shown = owner.get("/api/train").json()
+    assert [(each["kind"], each["text"]) for each in shown["events"]] == [
+        ("settings", ""),
+        ("error", "RuntimeError: /home/olga/y"),
+    ]
+    assert shown["problems"] == owner.get("/api/activity").json()["problems"] == ["/home/olga/x is damaged"]
+    for path in ("activity", "train"):
+        assert ann.get(f"/api/{path}").json()["problems"] == []
+    assert ann.get("/api/train").json()["events"] == []
+
+
 def flat(router: APIRouter) -> Iterator[APIRoute]:
     for each in router.routes:
         inner = getattr(each, "original_router", None)
@@ -206,10 +227,10 @@ def test_an_excluded_labeler_is_out_and_the_old_key_is_worth_nothing(
 
 
 def test_an_owner_who_opens_another_profile_stays_the_owner(come: Callable[..., Browser], studio: StillStudio) -> None:
-    owner, ann = come(owner=True), come("Ann")
+    owner, ann = come("Olga", owner=True), come("Ann")
     Profile.create(studio.root, "second", Config())
     assert owner.post("/api/open", {"name": "second"}).json()["profile"] == "second"
-    assert owner.get("/api/me").json()["owner"]
+    assert owner.get("/api/me").json() == {"owner": True, "name": "Olga"}
     assert ann.get("/api/activity").status_code == 401  # an invitation is to one profile
     assert owner.post("/api/open", {"name": "first"}).status_code == 200
     assert ann.get("/api/activity").status_code == 200
@@ -305,7 +326,23 @@ def test_no_internet_is_said_at_once_and_the_network_is_enough(
 def test_a_public_link_is_better(
     door: Door, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(links, "public", lambda port: f"https://abc{port}.gradio.live")
+    monkeypatch.setattr(links, "public", lambda _, port: f"https://abc{port}.gradio.live")
     server.announce(door, "127.0.0.1", 1234)
     assert "https://abc1234.gradio.live/join#" in capsys.readouterr().out
     assert door.url == "https://abc1234.gradio.live"
+
+
+@pytest.mark.parametrize(
+    ("host", "there"), [("192.168.1.20", "192.168.1.20"), ("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::1", "::1")]
+)
+def test_a_tunnel_ends_where_the_page_listens(monkeypatch: pytest.MonkeyPatch, host: str, there: str) -> None:
+    ends: list[tuple[str, int]] = []
+    monkeypatch.setattr(links.socket, "create_connection", lambda *_, **__: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(networking, "setup_tunnel", lambda host, port, *_: ends.append((host, port)))
+    links.public(host, 1234)
+    assert ends == [(there, 1234)]
+
+
+def test_a_name_with_capitals_is_one_that_browsers_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links.socket, "gethostname", lambda: "Olgas-Mac")
+    assert {"my-host", "olgas-mac", "olgas-mac.local"} <= set(links.names("My-Host"))

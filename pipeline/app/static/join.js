@@ -1,4 +1,4 @@
-/* Coming in: the key is in the link, after the #, where neither servers nor logs see it; what is missing is a name. */
+/* Coming in: the key is in the link, after the #, which is in no request's address; what is missing is a name. */
 (() => {
   const { say, post, address, translate } = window.alife;
   const form = document.querySelector("form");
@@ -6,11 +6,19 @@
   const OWNER = /^owner/;
   translate(document.body);
 
-  const given = decodeURIComponent(location.hash.slice(1));
+  const given = decoded(location.hash.slice(1));
   form.elements.key.value = given;
   document.querySelector(".key").hidden = given !== "";
 
   const enter = () => location.replace(address("./")); /* the link with the key leaves the history */
+
+  function decoded(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text; /* a stray %: the server will say that this is no key */
+    }
+  }
 
   async function join() {
     const button = form.querySelector("button");

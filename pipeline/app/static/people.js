@@ -48,7 +48,8 @@
       if (person.excluded) facts.push(say("people_excluded"));
       if (!person.counts) facts.push(say("people_left_out"));
       item.querySelector(".what").textContent = facts.join(" · ");
-      const decision = person.owner || !person.since ? "none" : person.excluded ? "readmit" : "exclude";
+      const out = person.excluded || !person.counts; /* perhaps decided before a fork or elsewhere, where they joined */
+      const decision = out ? "readmit" : person.owner || !person.since ? "none" : "exclude";
       if (item.dataset.decision === decision) return;
       item.dataset.decision = decision;
       item.querySelector(".row").replaceChildren(...(decision === "none" ? [] : [button(decision, person)]));

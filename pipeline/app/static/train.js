@@ -123,6 +123,7 @@ function list(events) {
 }
 
 function sentence(event) {
+  if (event.kind === "settings") return say("events_settings");
   if (event.text !== undefined) return event.text;
   const text = say(`event_${event.role}`, { n: event.labels, version: event.version });
   if (event.value === null) return text;
