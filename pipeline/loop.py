@@ -22,6 +22,7 @@ import torch
 from models import Archive, Generator, Labels, Rewardor
 from models import fit as fitting
 from pipeline import checkpoint, foresight, plugins
+from pipeline.config import KINDS
 from pipeline.profile import Profile
 from pipeline.rows import LabelTable, RolloutTable
 from pipeline.tensors import REFERENCE, labelers, scored, training_set
@@ -312,8 +313,6 @@ def _progress(profile: Profile, rollouts: RolloutTable, archive: Archive) -> dic
 
 # -- models -----------------------------------------------------------------------------------------------------------
 
-_KINDS: dict[checkpoint.Role, plugins.Kind] = {"rewardor": "rewardors", "generator": "generators"}
-
 
 def model(profile: Profile, role: checkpoint.Role) -> str:
     """Which model the profile asks for: its name, options and version, which decide whether weights fit."""
@@ -324,7 +323,7 @@ def model(profile: Profile, role: checkpoint.Role) -> str:
 
 def _version(profile: Profile, role: checkpoint.Role) -> int:
     """Which version of its code the profile's model has."""
-    return plugins.find(_KINDS[role], getattr(profile.config, role).name).version  # type: ignore[attr-defined]
+    return plugins.find(KINDS[role], getattr(profile.config, role).name).version  # type: ignore[attr-defined]
 
 
 def newest(profile: Profile, role: checkpoint.Role) -> checkpoint.Manifest | None:

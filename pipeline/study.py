@@ -27,7 +27,7 @@ from models import Labels
 from models.held_out import decided
 from pipeline import loop, plugins, tensors
 from pipeline.checkpoint import Role
-from pipeline.config import Config, Plugin
+from pipeline.config import KINDS, Config, Plugin
 from pipeline.profile import Profile, ProfileError
 from pipeline.store import KeyTakenError, Store
 
@@ -39,7 +39,6 @@ DIGITS = 3
 """Of an option that was drawn."""
 
 Options: TypeAlias = dict[str, float]
-KINDS: dict[Role, plugins.Kind] = {"rewardor": "rewardors", "generator": "generators"}
 
 
 @dataclass(frozen=True)

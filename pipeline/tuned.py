@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from pipeline import plugins
-from pipeline.study import FOLDS, KINDS, Options, Study, describe, tunable
+from pipeline.config import KINDS
+from pipeline.study import FOLDS, Options, Study, describe, tunable
 from pipeline.trial import costs
 
 UNITS = {
