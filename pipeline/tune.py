@@ -28,8 +28,8 @@ FIRST, KEPT = 2, 2
 FAILED = 1e6
 """What options cost with which a model fails."""
 
-POLITE = 5
-"""Lower priority, so that a page that runs beside stays quick."""
+NICE = 15
+"""How far trials stand back, as in nice(1): further than `cluster.NICE`, so that training beside them stays quick."""
 
 Say = Callable[[str], None]
 
@@ -90,7 +90,7 @@ def _try(config: dict[str, Any]) -> None:
 
     torch.set_num_threads(1)
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, POLITE)
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     study = _opened(config["folder"])
     options, paid = study.candidates(config["count"])[config["number"]], []
     for fold in range(FOLDS):

@@ -189,6 +189,23 @@ def test_who_judges_a_generator_knows_nothing_that_who_taught_it_knew(
     assert all(judge and not teacher & judge for teacher, judge in zip(teachers, judges, strict=True))
 
 
+@pytest.mark.parametrize(("given", "taken"), [(10, 15), (19, 19)])
+def test_trials_stand_back_behind_training(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int, taken: int
+) -> None:
+    from pipeline import cluster, tune
+
+    this, nice, told = begun(root, "rewardor", tmp_path, "one"), [given], []
+    for fold in range(study.FOLDS):
+        this.keep({}, fold, [1.0])
+    monkeypatch.setattr(tune.os, "getpriority", lambda *_: nice[-1])
+    monkeypatch.setattr(tune.os, "setpriority", lambda *words: nice.append(words[-1]))
+    monkeypatch.setattr(tune.tune, "report", told.append)
+    tune._try({"folder": str(this.folder), "count": 1, "number": 0})
+    assert nice[-1] == taken > cluster.NICE
+    assert told[-1] == {"fold": study.FOLDS, "cost": 1.0}
+
+
 # -- beginning, ending, going on --------------------------------------------------------------------------------------
 
 
