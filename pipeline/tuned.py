@@ -41,7 +41,7 @@ class Found:
 
     @property
     def better(self) -> bool:
-        """Whether it is better than what there is by more than could easily be luck."""
+        """Whether it is better than what there is by more than a standard error."""
         return self.whole and self.gain > self.error
 
 
