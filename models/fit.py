@@ -110,12 +110,12 @@ def _hold_out(
     for k in range(folds):
         seen = torch.cat([labels.left[fold == k], labels.right[fold == k]])
         fresh = ~(torch.isin(labels.left, seen) | torch.isin(labels.right, seen))
-        learner.refit(embedding, _take(labels, fresh), reference)
+        learner.refit(embedding, take(labels, fresh), reference)
         test = (fold == k) & (labels.answer <= RIGHT)
         left.append(learner.forward(embedding[labels.left[test]]))
         right.append(learner.forward(embedding[labels.right[test]]))
         asked.append(torch.nonzero(test)[:, 0])
-    return torch.cat(left), torch.cat(right), _take(labels, torch.cat(asked))
+    return torch.cat(left), torch.cat(right), take(labels, torch.cat(asked))
 
 
 def _judge(left: Tensor, right: Tensor, labels: Labels) -> dict[str, float]:
@@ -160,8 +160,9 @@ def _folds(labels: Labels, rows: int, folds: int) -> Tensor:
 
 def first(labels: Labels, count: int) -> Labels:
     """The first labels of all."""
-    return _take(labels, torch.arange(len(labels.answer), device=labels.answer.device) < count)
+    return take(labels, torch.arange(len(labels.answer), device=labels.answer.device) < count)
 
 
-def _take(labels: Labels, rows: Tensor) -> Labels:
+def take(labels: Labels, rows: Tensor) -> Labels:
+    """Some labels: those where a (P,) bool is true, or in rows that are numbered."""
     return Labels(labels.left[rows], labels.right[rows], labels.answer[rows], labels.labeler[rows])

@@ -6,7 +6,7 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch import Tensor
 
 from models import Labels, Rewardor
-from models.fit import fit_rewardor
+from models.fit import fit_rewardor, take
 from models.preference import LEFT, RIGHT, probability
 
 
@@ -41,11 +41,6 @@ def parts(labels: Labels, folds: int, seed: int = 0) -> list[tuple[Tensor, Tenso
         met = torch.isin(ends, ends[:, test]).any(0)
         made.append((~met, test))
     return made
-
-
-def take(labels: Labels, rows: Tensor) -> Labels:
-    """Some labels: those where a (P,) bool is true."""
-    return Labels(labels.left[rows], labels.right[rows], labels.answer[rows], labels.labeler[rows])
 
 
 def decided(labels: Labels) -> Tensor:

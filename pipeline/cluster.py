@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -122,3 +123,11 @@ def _end(process: psutil.Process) -> None:
     command = " ".join(process.cmdline())
     if ("ray::" in command or "/ray/" in command) and "gcs_server" not in command:  # Ray asks that one what to end
         process.kill()
+
+
+def sweep(home: Path, prefix: str) -> None:
+    """Remove the scratch folders, called PREFIXPID-…, of processes of this machine that were killed."""
+    for folder in home.glob(f"{prefix}*-*"):
+        pid = folder.name.removeprefix(prefix).split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)

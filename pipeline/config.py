@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from pipeline import plugins
 
-_KINDS: dict[str, plugins.Kind] = {"sim": "sims", "rewardor": "rewardors", "generator": "generators"}
+KINDS: dict[str, plugins.Kind] = {"sim": "sims", "rewardor": "rewardors", "generator": "generators"}
 
 
 class ConfigError(ValueError):
@@ -148,7 +148,7 @@ def set_value(config: Config, assignment: str) -> Config:
             raise ConfigError(f"{section} is one value, without keys of its own")
         raise _unknown(section, tuple(document))
     value = _toml_value(text.strip())
-    if name == "name" and section in _KINDS:  # the options of another plug-in mean nothing to this one
+    if name == "name" and section in KINDS:  # the options of another plug-in mean nothing to this one
         value, document[section] = _described(section, value)
     (document[section] if dot else document)[name or section] = value
     changed = _validate(document)
@@ -173,7 +173,7 @@ def check(config: Config) -> None:
         ConfigError: With what is allowed.
     """
     try:
-        for section, kind in _KINDS.items():
+        for section, kind in KINDS.items():
             plugins.check_name(kind, getattr(config, section).name)
         if config.rewardor.options:
             plugins.load("rewardors", config.rewardor.name, config.rewardor.options)
@@ -199,7 +199,7 @@ def check_name(name: str) -> str:
 
 
 def _validate(document: Mapping[str, Any]) -> Config:
-    nested = {key: _plugin(key, value) if key in _KINDS else value for key, value in document.items()}
+    nested = {key: _plugin(key, value) if key in KINDS else value for key, value in document.items()}
     try:
         return pydantic.TypeAdapter(Config).validate_python(nested)
     except pydantic.ValidationError as error:
@@ -249,7 +249,7 @@ def _unknown(key: str, allowed: tuple[str, ...], section: str = "") -> ConfigErr
 
 
 def _to_toml(config: Config) -> dict[str, Any]:
-    plugins_ = {key: {"name": getattr(config, key).name} | getattr(config, key).options for key in _KINDS}
+    plugins_ = {key: {"name": getattr(config, key).name} | getattr(config, key).options for key in KINDS}
     plans = {"rollouts": dict(vars(config.rollouts)), "train": dict(vars(config.train))}
     parents = [{"name": each.name, "mark": each.mark, "upto": dict(each.upto)} for each in config.parents]
     return {"seed": config.seed} | plugins_ | plans | ({"parents": parents} if parents else {})

@@ -22,6 +22,7 @@ import torch
 from models import Archive, Generator, Labels, Rewardor
 from models import fit as fitting
 from pipeline import checkpoint, foresight, plugins
+from pipeline.config import KINDS
 from pipeline.profile import Profile
 from pipeline.rows import LabelTable, RolloutTable
 from pipeline.tensors import REFERENCE, labelers, scored, training_set
@@ -152,7 +153,7 @@ def milestone(count: int) -> int:
 
 def waits_for_embeddings(profile: Profile) -> bool:
     """Whether worlds that people judged were never seen by this Rewardor: it was chosen later, as in a fork."""
-    labels, version = profile.labels(), _version(profile, "rewardor")
+    labels, version = profile.labels(), code_version(profile, "rewardor")
     judged = np.concatenate([labels.left, labels.right]).tolist()
     return not set(judged).isdisjoint(unanswered(profile, profile.config.rewardor.name, version).tolist())
 
@@ -172,7 +173,7 @@ def _reference(profile: Profile) -> list[str]:
 
 
 def _seen(profile: Profile) -> set[str]:
-    return set(profile.embeddings(profile.config.rewardor.name, _version(profile, "rewardor")).rollout.tolist())
+    return set(profile.embeddings(profile.config.rewardor.name, code_version(profile, "rewardor")).rollout.tolist())
 
 
 def due_tell(profile: Profile) -> bool:
@@ -324,19 +325,17 @@ def _progress(profile: Profile, rollouts: RolloutTable, archive: Archive) -> dic
 
 # -- models -----------------------------------------------------------------------------------------------------------
 
-_KINDS: dict[checkpoint.Role, plugins.Kind] = {"rewardor": "rewardors", "generator": "generators"}
-
 
 def model(profile: Profile, role: checkpoint.Role) -> str:
     """Which model the profile asks for: its name, options and version, which decide whether weights fit."""
     plugin = getattr(profile.config, role)
     options = json.dumps(plugin.options, sort_keys=True) if plugin.options else ""
-    return f"{plugin.name}{options} {_version(profile, role)}"
+    return f"{plugin.name}{options} {code_version(profile, role)}"
 
 
-def _version(profile: Profile, role: checkpoint.Role) -> int:
-    """Which version of its code the profile's model has."""
-    return plugins.find(_KINDS[role], getattr(profile.config, role).name).version  # type: ignore[attr-defined]
+def code_version(profile: Profile, section: str) -> int:
+    """Which version of its code the profile's "sim", "rewardor" or "generator" has."""
+    return plugins.find(KINDS[section], getattr(profile.config, section).name).version  # type: ignore[attr-defined]
 
 
 def newest(profile: Profile, role: checkpoint.Role) -> checkpoint.Manifest | None:

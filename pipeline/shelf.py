@@ -124,15 +124,20 @@ def retune(root: Path, names: Sequence[str], role: checkpoint.Role, options: Map
         for profile in profiles:
             for busy in get_args(Role):
                 claims.enter_context(profile.claim(busy))
-        for profile in profiles:
-            plugin = getattr(profile.config, role)
-            tuned = replace(plugin, options=plugin.options | dict(options))
-            changed = replace(profile.config, **{role: tuned})
-            config.check(changed)
+        changes = [_retuned(profile.config, role, options) for profile in profiles]  # all, before one is written
+        for profile, changed in zip(profiles, changes, strict=True):
+            was, now = getattr(profile.config, role).options, getattr(changed, role).options
             before = profile.store.get("profile.toml").decode()
-            note = {"role": role, "was": plugin.options, "is": tuned.options, "profile.toml was": before}
+            note = {"role": role, "was": was, "is": now, "profile.toml was": before}
             profile.record("settings", json.dumps(note))
             _write(profile, changed)
+
+
+def _retuned(chosen: Config, role: checkpoint.Role, options: Mapping[str, float]) -> Config:
+    plugin = getattr(chosen, role)
+    changed = replace(chosen, **{role: replace(plugin, options=plugin.options | dict(options))})
+    config.check(changed)
+    return changed
 
 
 def _write(profile: Profile, changed: Config) -> None:

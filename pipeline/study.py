@@ -27,7 +27,7 @@ from models import Labels
 from models.held_out import decided
 from pipeline import loop, plugins, tensors
 from pipeline.checkpoint import Role
-from pipeline.config import Config, Plugin
+from pipeline.config import KINDS, Config, Plugin
 from pipeline.profile import Profile, ProfileError
 from pipeline.store import KeyTakenError, Store
 
@@ -39,7 +39,6 @@ DIGITS = 3
 """Of an option that was drawn."""
 
 Options: TypeAlias = dict[str, float]
-KINDS: dict[Role, plugins.Kind] = {"rewardor": "rewardors", "generator": "generators"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,7 @@ class Study:
         self.begun: float = about["begun"]
         self.answers: dict[str, int] = about["answers"]
         self.profiles: dict[str, Any] = about["profiles"]
+        self.versions: dict[str, Any] | None = about.get("versions")
         self.model: str = next(iter(self.profiles.values()))[self.role]["name"]
 
     @cached_property
@@ -199,13 +199,15 @@ def begin(profiles: Sequence[Profile], role: Role, folder: Path | None = None, *
     _refuse_mixtures(profiles, role)
     tunable(role, getattr(profiles[0].config, role).name)
     settings = {profile.name: _settings(profile, role) for profile in profiles}
-    about: dict[str, Any] = {"role": role, "profiles": settings}
+    versions = {profile.name: _versions(profile, role) for profile in profiles}  # older code may have cost other sums
+    about: dict[str, Any] = {"role": role, "profiles": settings, "versions": versions}
     home = profiles[0].root / ".tune"
     paths = [folder] if folder else home.glob("*")
     there = [Study(path) for path in paths if (path / "study.json").exists()]
-    same = [study for study in there if study.role == role and study.profiles == settings]
+    wanted = role, settings, versions
+    same = [study for study in there if (study.role, study.profiles, study.versions) == wanted]
     if folder and there and not same:
-        raise ProfileError(f"{folder} holds a study of other profiles, or of models with other options")
+        raise ProfileError(f"{folder} holds a study of other profiles, or of models with other options or versions")
     last = max(same, key=lambda study: study.begun, default=None)
     if last and (folder or ended or not last.tried):
         return last
@@ -234,6 +236,11 @@ def _settings(profile: Profile, role: Role) -> dict[str, Any]:
         return {"rewardor": dict(vars(chosen.rewardor))}
     settings: dict[str, Any] = {key: dict(vars(getattr(chosen, key))) for key in ("rewardor", "generator", "sim")}
     return settings | {"seed": chosen.seed}
+
+
+def _versions(profile: Profile, role: Role) -> dict[str, int]:
+    """Of the code that decides what is measured."""
+    return {key: loop.code_version(profile, key) for key in _settings(profile, role) if key in KINDS}
 
 
 def _refuse_mixtures(profiles: Sequence[Profile], role: Role) -> None:

@@ -9,7 +9,6 @@ from the files, and a fresh run name each time keeps Ray Train from resuming any
 import contextlib
 import logging
 import os
-import shutil
 import tempfile
 import time
 import uuid
@@ -18,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import psutil
 import ray
 from ray.actor import ActorHandle
 
+from pipeline import cluster
 from pipeline.checkpoint import Role
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class _Trainer:
 
         from pipeline.profile import Profile
 
-        _sweep()
+        cluster.sweep(Path(tempfile.gettempdir()), SCRATCH)
         profile = Profile.open(config["root"], config["name"])
         count, each = workers(profile.config, config["role"], cpus, ray.cluster_resources().get("GPU", 0))
         trainer = ray.get_runtime_context().current_actor
@@ -154,14 +153,6 @@ def workers(config: "Config", role: Role, cpus: float, gpus: float) -> tuple[int
     if not getattr(plugins.find("rewardors", config.rewardor.name), "parallel", False):
         return 1, {"CPU": cpus}
     return wanted, {"CPU": cpus / wanted} | ({"GPU": 1} if gpus >= wanted else {})
-
-
-def _sweep() -> None:
-    """Remove the scratch folders of processes that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
-        pid = folder.name.removeprefix(SCRATCH).split("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _work(config: dict) -> None:

@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 
 from models import Generator, Rewardor
-from models.fit import archive, fit_rewardor
-from models.held_out import log_losses, parts, take
+from models.fit import archive, fit_rewardor, take
+from models.held_out import log_losses, parts
 from models.preference import probability
 from pipeline import evaluate, loop, plugins
 from pipeline.checkpoint import Role
+from pipeline.config import KINDS
 from pipeline.roll import Roll, roll_here
-from pipeline.study import FOLDS, KINDS, Options, Study
+from pipeline.study import FOLDS, Options, Study
 
 WORLDS = 48
 """Worlds that a Generator emits in a fold."""

@@ -7,8 +7,10 @@ again reads what is known in no time, and goes on from there.
 import contextlib
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
@@ -28,14 +30,27 @@ FIRST, KEPT = 2, 2
 FAILED = 1e6
 """What options cost with which a model fails."""
 
-POLITE = 5
-"""Lower priority, so that a page that runs beside stays quick."""
+NICE = 15
+"""How far trials stand back, as in nice(1): further than `cluster.NICE`, so that training beside them stays quick."""
 
 Say = Callable[[str], None]
 
 
-def search(study: Study, count: int, seconds: float, say: Say) -> bool:
-    """Try options until there is no time left; returns whether all were tried.
+@dataclass(frozen=True)
+class Outcome:
+    """How a search went.
+
+    Attributes:
+        whole: Whether all options were tried, so that it has ended.
+        cause: Why the present options failed, with which others are compared; empty if they did not.
+    """
+
+    whole: bool
+    cause: str
+
+
+def search(study: Study, count: int, seconds: float, say: Say) -> Outcome:
+    """Try options until there is no time left.
 
     Asynchronous successive halving [1] over folds: of the trials that reach a rung, the better half goes on. The first
     options, which change nothing, always do: they are what the others are compared with.
@@ -52,7 +67,9 @@ def search(study: Study, count: int, seconds: float, say: Say) -> bool:
     cluster.start(quiet=True)
     halving = _Halving()
     watcher = _Watcher(study.candidates(count), halving.weak, say)
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=study.folder.resolve()) as scratch:  # where all nodes reach it
+    home, prefix = study.folder.resolve(), f"ray-{socket.gethostname()}-"
+    cluster.sweep(home, prefix)
+    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=home) as scratch:  # where all nodes reach it
         tune.Tuner(
             tune.with_resources(_try, {"CPU": 1}),
             param_space={
@@ -72,7 +89,7 @@ def search(study: Study, count: int, seconds: float, say: Say) -> bool:
                 name="search", storage_path=scratch, callbacks=[watcher], verbose=0, progress_reporter=_Silent()
             ),
         ).fit()
-    return len(watcher.ended) == count
+    return watcher.outcome
 
 
 def _hush() -> None:
@@ -90,7 +107,7 @@ def _try(config: dict[str, Any]) -> None:
 
     torch.set_num_threads(1)
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, POLITE)
+        os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     study = _opened(config["folder"])
     options, paid = study.candidates(config["count"])[config["number"]], []
     for fold in range(FOLDS):
@@ -133,24 +150,32 @@ class _Watcher(tune.Callback):
     """
 
     def __init__(self, candidates: list[Options], weak: set[str], say: Say) -> None:
-        self.ended: set[int] = set()
+        self._ended: set[int] = set()
         self._candidates, self._weak, self._say = candidates, weak, say
         self._best: tuple[float, str] | None = None
+        self._cause = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """So far."""
+        return Outcome(len(self._ended) == len(self._candidates) and not self._cause, self._cause)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         del iteration, trials, info
         number, result, weak = trial.config["number"], trial.last_result or {}, trial.trial_id in self._weak
         if result.get("fold") != FOLDS and not weak:
             return  # there was no time left
-        self.ended.add(number)
+        self._ended.add(number)
         options, cost = describe(self._candidates[number]), result["cost"]
         said = f"failed: {result['why']}" if "why" in result else f"{cost:.4f}"
         if weak:
             said += f" after {result['fold']} of {FOLDS} folds, ended early"
-        elif self._best is None or cost < self._best[0]:
+        elif "why" not in result and (self._best is None or cost < self._best[0]):
             self._best = cost, options
+        if number == 0:
+            self._cause = result.get("why", "")
         best = f"; best so far {self._best[0]:.4f}: {self._best[1]}" if self._best else ""
-        self._say(f"{len(self.ended):3d} of {len(self._candidates)}  {options}: {said}{best}")
+        self._say(f"{len(self._ended):3d} of {len(self._candidates)}  {options}: {said}{best}")
 
 
 class _Silent(tune.ProgressReporter):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from pipeline import plugins
-from pipeline.study import FOLDS, KINDS, Options, Study, describe, tunable
+from pipeline.config import KINDS
+from pipeline.study import FOLDS, Options, Study, describe, tunable
 from pipeline.trial import costs
 
 UNITS = {
@@ -40,7 +41,7 @@ class Found:
 
     @property
     def better(self) -> bool:
-        """Whether it is better than what there is by more than could easily be luck."""
+        """Whether it is better than what there is by more than a standard error."""
         return self.whole and self.gain > self.error
 
 

@@ -41,8 +41,8 @@ def run(
     searching = any(each.tried < trials for each in studies)
     end = time.monotonic() + 60 * minutes
     for left, each in zip(range(len(studies), 0, -1), studies, strict=True):
-        _search(each, trials, (end - time.monotonic()) / left)
-        _tell(each, trials, hint=not apply)
+        cause = _search(each, trials, (end - time.monotonic()) / left)
+        _tell(each, trials, cause, hint=not apply)
         if apply:
             _apply(each, trials, root)
     if searching:
@@ -51,16 +51,19 @@ def run(
         cluster.stop()
 
 
-def _search(this: Study, trials: int, seconds: float) -> None:
+def _search(this: Study, trials: int, seconds: float) -> str:
+    """Go on with a search; returns why the present options failed, nothing if they did not."""
     if this.tried >= trials:
-        return
+        return ""
     known = sum(this.known(options, 0) is not None for options in this.candidates(trials))
     begun = f", begun {shelf.ago(this.begun)}, {known} options known" if known else ""
     print(f"Tuning {tuned.headline(this)}{begun}. Kept in {this.folder}", flush=True)
     from pipeline import tune
 
-    if tune.search(this, trials, max(seconds, 1.0), say):
+    outcome = tune.search(this, trials, max(seconds, 1.0), say)
+    if outcome.whole:
         this.end(trials)
+    return outcome.cause
 
 
 def say(line: str) -> None:
@@ -68,7 +71,11 @@ def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-def _tell(this: Study, trials: int, *, hint: bool) -> None:
+def _tell(this: Study, trials: int, cause: str, *, hint: bool) -> None:
+    if cause:
+        print(f"As it is now, the {this.role} fails, and there is nothing to compare others with: {cause}")
+        print("Once that is mended, the same command goes on.")
+        return
     found = tuned.results(this, trials)
     if not any(each.whole for each in found):
         print(f"What the {this.role} costs as it is now is not known yet: the same command goes on.")

@@ -1,5 +1,10 @@
 """The resource plan: who gets what, from two cores to many, and what is refused."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from pipeline import cluster
@@ -23,3 +28,13 @@ def test_a_plan_without_room_for_a_simulator_is_refused_in_words() -> None:
 
 def test_a_plan_reads_like_a_sum() -> None:
     assert str(cluster.plan(2, train=True, actor=0.5)) == "2 CPUs = 2 training jobs x 0.5 CPU + 2 simulators x 0.5 CPU"
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    left, used, other = (tmp_path / name for name in (f"ray-me-{gone.pid}-a", f"ray-me-{os.getpid()}-b", "ray-you-1-c"))
+    for folder in (left, used, other):
+        (folder / "search").mkdir(parents=True)
+    cluster.sweep(tmp_path, "ray-me-")
+    assert sorted(tmp_path.iterdir()) == sorted([used, other])

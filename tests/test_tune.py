@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -22,9 +23,9 @@ from benchmarks.launcher import kill_tree
 from models import Labels, Rewardor
 from models.generators.filter import Filter
 from models.preference import probability
-from pipeline import loop, plugins, shelf, study, trial, tuned
+from pipeline import loop, plugins, shelf, study, trial, tuned, tuning
 from pipeline.config import Config, ConfigError, Plugin
-from pipeline.profile import Profile, ProfileBusyError
+from pipeline.profile import Profile, ProfileBusyError, ProfileError
 from pipeline.roll import roll_here
 from pipeline.rows import Vote
 from tests.life import SMALL, answer, bytes_of, settle
@@ -189,6 +190,23 @@ def test_who_judges_a_generator_knows_nothing_that_who_taught_it_knew(
     assert all(judge and not teacher & judge for teacher, judge in zip(teachers, judges, strict=True))
 
 
+@pytest.mark.parametrize(("given", "taken"), [(10, 15), (19, 19)])
+def test_trials_stand_back_behind_training(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int, taken: int
+) -> None:
+    from pipeline import cluster, tune
+
+    this, nice, told = begun(root, "rewardor", tmp_path, "one"), [given], []
+    for fold in range(study.FOLDS):
+        this.keep({}, fold, [1.0])
+    monkeypatch.setattr(tune.os, "getpriority", lambda *_: nice[-1])
+    monkeypatch.setattr(tune.os, "setpriority", lambda *words: nice.append(words[-1]))
+    monkeypatch.setattr(tune.tune, "report", told.append)
+    tune._try({"folder": str(this.folder), "count": 1, "number": 0})
+    assert nice[-1] == taken > cluster.NICE
+    assert told[-1] == {"fold": study.FOLDS, "cost": 1.0}
+
+
 # -- beginning, ending, going on --------------------------------------------------------------------------------------
 
 
@@ -204,6 +222,19 @@ def test_a_study_that_has_not_ended_goes_on_with_the_answers_of_then(root: Path,
     assert again.folder != first.folder
     assert (first.answers, again.answers) == ({"one": 40}, {"one": 43})
     assert study.begin([profile], "rewardor").folder == again.folder
+
+
+def test_a_study_of_older_code_is_not_continued(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(root / "one", tmp_path / "one")
+    profile, generator = Profile.open(tmp_path, "one"), plugins.find("generators", BOLD.generator.name)
+    first = study.begin([profile], "generator").folder
+    for code in (Toy, generator):
+        with monkeypatch.context() as patch:
+            patch.setattr(code, "version", 99)
+            assert study.begin([profile], "generator").folder != first
+            with pytest.raises(ProfileError, match="with other options or versions"):
+                study.begin([profile], "generator", first)
+    assert study.begin([profile], "generator").folder == first
 
 
 def test_what_was_found_is_taken_even_if_answers_came_since(root: Path, tmp_path: Path) -> None:
@@ -304,6 +335,32 @@ def test_a_killed_search_goes_on(home: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in known} == known
 
 
+def test_a_search_whose_present_options_fail_says_why_and_does_not_end(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline import tune
+
+    why = [{"why": "ValueError: no slope"}, {}]
+
+    def search(this: study.Study, count: int, _: float, say: tune.Say) -> tune.Outcome:
+        watcher, failed = tune._Watcher(this.candidates(count), set(), say), why.pop(0)
+        for number in range(count):
+            result = {"fold": study.FOLDS, "cost": tune.FAILED if failed else 1.0, **failed}
+            trial = SimpleNamespace(config={"number": number}, last_result=result, trial_id=str(number))
+            watcher.on_trial_complete(0, [], trial)  # type: ignore[arg-type]
+        return watcher.outcome
+
+    monkeypatch.setattr(tune, "search", search)
+    tuning.run(home, ["one"], ["rewardor"], trials=2)
+    told = capsys.readouterr().out
+    assert "nothing to compare others with: ValueError: no slope" in told
+    assert "best so far" not in told
+    (folder,) = (home / ".tune").iterdir()
+    assert study.Study(folder).tried == 0
+    tuning.run(home, ["one"], ["rewardor"], trials=2)  # mended
+    assert study.Study(folder).tried == 2
+
+
 def test_whoever_runs_a_profile_keeps_its_options(home: Path) -> None:
     before = bytes_of(home / "one")["profile.toml"]
     with Profile.open(home, "two").claim("page"), pytest.raises(ProfileBusyError, match='"page" is held'):
@@ -311,7 +368,11 @@ def test_whoever_runs_a_profile_keeps_its_options(home: Path) -> None:
     assert bytes_of(home / "one")["profile.toml"] == before
     with pytest.raises(ConfigError, match='unknown option "slop"'):
         shelf.retune(home, ["one"], "rewardor", {"slop": 1.0})
+    Profile.create(home, "other", SMALL)
+    with pytest.raises(ConfigError, match='unknown option "slope"'):
+        shelf.retune(home, ["one", "other"], "rewardor", {"slope": 1.0})
     assert bytes_of(home / "one")["profile.toml"] == before
+    assert "settings" not in Profile.open(home, "one").events().kind
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import Labels
-from models.held_out import log_losses, parts, take
+from models.fit import take
+from models.held_out import log_losses, parts
 from models.preference import LEFT, SKIP
 from tests.models.test_fit import Sum, line
 
