@@ -77,7 +77,7 @@ class Networks(Rewardor):
     steps: ClassVar[int]
     batch: ClassVar[int]
 
-    def __init__(self, *, members: int, rate: float, amplitude: float) -> None:
+    def __init__(self, *, members: int, rate: float, amplitude: float = AMPLITUDE) -> None:
         if members < 2:
             raise ValueError(f"members = {members}: at least 2 are needed to tell how sure a reward is")
         if rate <= 0 or amplitude <= 0:
