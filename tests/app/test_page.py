@@ -345,7 +345,7 @@ def test_a_profile_is_made_and_the_first_one_opened_again(visit: Callable[..., A
 def test_an_answer_for_a_profile_that_was_closed_meanwhile_waits_for_it(visit: Callable[..., Any], studio: Any) -> None:
     page = visit()
     before = len(answers(studio))
-    page.wait_for_timeout(LOOK_MS)
+    settle(page)
     page.context.set_offline(True)
     page.keyboard.press("ArrowDown")
     studio.open("second")  # and the page does not hear of it
