@@ -57,7 +57,7 @@ def _activity(studio: Studio) -> dict[str, Any]:
     now |= {"profile": studio.profile.name, "votes": studio.desk.votes, "ready": studio.desk.ready}
     return now | {
         "contest": contests.brief(studio),
-        "duel": _blind(studio),
+        "duel": _blind(_duel(studio)),
         "interest": asdict(interest(studio.profile)),
     }
 
@@ -67,9 +67,8 @@ def _duel(studio: Studio) -> dict[str, Any] | None:
     return now.facts() if now else None
 
 
-def _blind(studio: Studio) -> dict[str, Any] | None:
+def _blind(facts: dict[str, Any] | None) -> dict[str, Any] | None:
     """A duel without its score, from which people could tell which side is which; with it once it is decided."""
-    facts = _duel(studio)
     hidden = ("won", "lost", "equal", "odds") if facts and not facts["verdict"] else ()
     return {key: value for key, value in facts.items() if key not in hidden} if facts else None
 
@@ -152,10 +151,13 @@ train = _Brief(_train, 1.0)
 
 
 def for_labeler(state: dict[str, Any], labeler: str) -> dict[str, Any]:
-    """What `train` says to somebody invited: nothing of others, no errors and settings, which name files and paths."""
+    """What `train` says to somebody invited.
+
+    Nothing of others, no score of a duel that they may be deciding, no errors and settings, which name files and paths.
+    """
     events = [event for event in state["events"] if event["role"] != "note"]
     own = [row for row in state["panel"] if row["labeler"] == labeler]
-    return state | {"panel": own, "events": events, "problems": []}
+    return state | {"panel": own, "events": events, "problems": [], "duel": _blind(state["duel"])}
 
 
 def _note(kind: str, text: str, when: float) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,21 @@ from pipeline.roll import Rolled, roll_here
 from pipeline.rollouts import Job, Pool
 from pipeline.session import Session
 from pipeline.studio import RunningStudio
+from tests.app.still import StillStudio
+
+
+@pytest.fixture(scope="module")
+def still() -> StillStudio:
+    """Made once for an app that is made once; `studio` gives it another profile for each test."""
+    return StillStudio()
+
+
+@pytest.fixture
+def studio(still: StillStudio, tmp_path: Path) -> StillStudio:
+    """A studio in which nothing runs, over a fresh profile with some films."""
+    still.begin(tmp_path)
+    still.fill()
+    return still
 
 
 class PoolHere(Pool):

@@ -19,11 +19,6 @@ from tests.app.still import Browser, StillStudio
 
 
 @pytest.fixture(scope="module")
-def still() -> StillStudio:
-    return StillStudio()
-
-
-@pytest.fixture(scope="module")
 def door(still: StillStudio, tmp_path_factory: pytest.TempPathFactory) -> Door:
     still.begin(tmp_path_factory.mktemp("root"))
     return Door(still, shared=True)
@@ -32,13 +27,6 @@ def door(still: StillStudio, tmp_path_factory: pytest.TempPathFactory) -> Door:
 @pytest.fixture(scope="module")
 def app(still: StillStudio, door: Door) -> FastAPI:
     return server.build(still, door=door, host="192.168.1.20")
-
-
-@pytest.fixture
-def studio(still: StillStudio, tmp_path: Path) -> StillStudio:
-    still.begin(tmp_path)
-    still.fill()
-    return still
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -35,11 +34,6 @@ OWNED = {
 
 
 @pytest.fixture(scope="module")
-def still() -> StillStudio:
-    return StillStudio()
-
-
-@pytest.fixture(scope="module")
 def door(still: StillStudio, tmp_path_factory: pytest.TempPathFactory) -> Door:
     still.begin(tmp_path_factory.mktemp("root"))
     return Door(still, shared=True)
@@ -48,13 +42,6 @@ def door(still: StillStudio, tmp_path_factory: pytest.TempPathFactory) -> Door:
 @pytest.fixture(scope="module")
 def app(still: StillStudio, door: Door) -> FastAPI:
     return server.build(still, door=door, host="0.0.0.0")
-
-
-@pytest.fixture
-def studio(still: StillStudio, tmp_path: Path) -> StillStudio:
-    still.begin(tmp_path)
-    still.fill()
-    return still
 
 
 @pytest.fixture

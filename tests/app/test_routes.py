@@ -3,7 +3,6 @@
 import errno
 import json
 import re
-from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -19,22 +18,10 @@ OWN = {"x-alife": "1"}
 
 
 @pytest.fixture(scope="module")
-def still() -> StillStudio:
-    return StillStudio()
-
-
-@pytest.fixture(scope="module")
 def app(still: StillStudio, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     """Made once: what it shows is asked for anew in each request."""
     still.begin(tmp_path_factory.mktemp("root"))
     return server.build(still)
-
-
-@pytest.fixture
-def studio(still: StillStudio, tmp_path: Path) -> StillStudio:
-    still.begin(tmp_path)
-    still.fill()
-    return still
 
 
 @pytest.fixture

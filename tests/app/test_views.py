@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from pipeline.app import views
 from pipeline.app.studio import Activity
@@ -40,3 +41,11 @@ def test_each_part_of_a_new_profile_is_told_in_a_line() -> None:
     told = views.about()
     assert {part: list(lines) for part, lines in told.items()} == views.catalogue()
     assert all(line and "[" not in line for lines in told.values() for line in lines.values())
+
+
+@pytest.mark.parametrize(
+    ("verdict", "seen"), [("", {"verdict", "open"}), ("better", {"verdict", "open", "won", "odds"})]
+)
+def test_who_may_decide_a_duel_sees_no_score_before_the_end(verdict: str, seen: set[str]) -> None:
+    state = {"events": [], "panel": [], "duel": {"verdict": verdict, "open": 9, "won": 3, "odds": 2.0}}
+    assert set(views.for_labeler(state, "ann")["duel"]) == seen

@@ -138,8 +138,8 @@
     const end = button("quiet", say(now.verdict ? "contest_close" : "contest_end"), () => act("api/duel/end"));
     place.replaceChildren(
       make("header", {}, make("h3", {}, duelTitle(now))),
-      make("p", {}, duelProgress(now)),
-      make("footer", {}, meter(now.odds), ...(now.verdict ? [] : [go]), end),
+      make("p", {}, now.odds === undefined ? say("duel_left", { n: now.open }) : duelProgress(now)),
+      make("footer", {}, ...(now.odds === undefined ? [] : [meter(now.odds)]), ...(now.verdict ? [] : [go]), end),
     );
   }
 
