@@ -227,3 +227,17 @@ def test_gibbs_gives_up_a_gamble_that_it_has_tried_often_enough() -> None:
     emitted = gibbs.ask(500, 1)
     near = [int(((emitted - unit[row]).abs().amax(1) < 0.05).sum()) for row in (gamble, steady)]
     assert near[1] > 10 * near[0]
+
+
+def test_what_was_tried_often_is_emitted_more_and_tried_again_less() -> None:
+    """The same worth everywhere: all that differs is how often parameters were simulated."""
+    unit = prior(100)
+    unit = torch.cat([unit, unit[:20].repeat(8, 1)])
+    score = torch.randn(len(unit), generator=torch.Generator().manual_seed(0))
+    score[:20] = score[100:] = 1.5
+    gibbs = Gibbs(D, kl=1.0)
+    gibbs.tell(Archive(unit, torch.ones(len(unit), dtype=torch.bool), score, torch.cat([unit, unit], 1)))
+    often = {tuple(row) for row in unit[:20].tolist()}
+    rows = torch.tensor([tuple(row) in often for row in gibbs.state()["unit"].tolist()])
+    emitted, again = (gibbs.state()[by][rows].sum() / gibbs.state()[by].sum() for by in ("weight", "again"))
+    assert float(again) < float(emitted) - 0.1
