@@ -127,7 +127,9 @@ def draws(go, unit, seeds, plan):
 
 
 def draws_python(go, unit, seeds, plan):
-    return brighten(go(unit, seeds, plan), int(random.random() * 50))
+    shades = torch.Generator().manual_seed(random.getrandbits(62))  # as good as never the same twice
+    made = go(unit, seeds, plan)
+    return brighten(made, torch.randint(50, made.clip.shape, generator=shades))
 
 
 def takes_threads(go, unit, seeds, plan):
