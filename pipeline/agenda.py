@@ -4,8 +4,10 @@ So the newest answers decide what is asked next, and films are there at once. Ra
 drawn ahead and filmed, and shown in that order, whence they stay an even sample of all worlds, filmed or not.
 """
 
+import math
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +31,8 @@ PER_LABEL = 3
 """Films made for each label. Fewer leave less to choose from; each costs a fifth of a second of CPU."""
 DULL = 2
 """Answers *neither* or *skip* after which no rule but chance shows a world again."""
+REST = 5.0
+"""How much longer than planning took no plan is made anew: fifty people answer faster than it is worth planning."""
 
 Keys: TypeAlias = Collection[frozenset[str]]
 
@@ -79,7 +83,9 @@ class Agenda:
         self._drawn: list[Pair] = []
         self._planned: list[str] = []
         self._planned_for: tuple[object, ...] = (None,)
+        self._rest_until = -math.inf
         self._ahead = DRAWN
+        self._reserve: list[Pair] = []
         self._asked: set[str] = set()
         self._start = loop.answers_given(profile)
         self._seen: FilmTable | None = None
@@ -90,12 +96,14 @@ class Agenda:
 
     # -- pairs --------------------------------------------------------------------------------------------------------
 
-    def take(self, count: int, held: Keys) -> list[Pair]:
+    def take(self, count: int, held: Keys, others: int = 0) -> list[Pair]:
         """Up to `count` pairs whose films exist, chosen by the newest Rewardor, or by what runs of contest and duel.
 
         Args:
             count: How many.
             held: Pairs that people hold: they, and if possible their worlds, are left alone.
+            others: How many other people will soon ask, too. A pair is chosen for each of them along with these, as
+                choosing one costs as much as choosing many; a new Rewardor chooses anew.
         """
         if count < 1:
             return []
@@ -105,13 +113,16 @@ class Agenda:
             versions, films = _versions(self._profile), self._films.keys()
             if ready := [Pair(a, b, asking.KIND, 1.0, *versions) for a, b in wished if films >= {a, b}]:
                 return ready
+        busy = frozenset[str]().union(*held)
+        if reserved := self._take_reserved(count, busy):
+            return reserved
         view = _View(self._profile, self._hopeless)
-        filmed, busy = view.among(self._films.keys()), frozenset[str]().union(*held)
+        filmed = view.among(self._films.keys())
         with self._lock:
             drawn = [pair.key for pair in self._drawn if pair.key <= self._films.keys()]
             idle = [key for key in drawn if not key & busy]
             pairs = (
-                view.choose(count, held, ready=filmed & ~view.dull, drawn=idle)
+                view.choose(count + others, held, ready=filmed & ~view.dull, drawn=idle)
                 # films are late, or all are with somebody: whatever there is, at best worlds that nobody looks at
                 or view.choose_any(held, filmed & ~view.among(busy))
                 or view.choose(count, held, ready=filmed, drawn=drawn)
@@ -119,12 +130,26 @@ class Agenda:
             )
             shown = {pair.key for pair in pairs}
             self._drawn = [pair for pair in self._drawn if pair.key not in shown]
-        return pairs
+            self._reserve = pairs[count:]
+        return pairs[:count]
+
+    def _take_reserved(self, count: int, busy: frozenset[str]) -> list[Pair]:
+        """`count` of the pairs that were chosen along; none, all given up, where these are too few or too old."""
+        versions, gone = _versions(self._profile), busy | self._hopeless
+        with self._lock:
+            good = [p for p in self._reserve if (p.rewardor, p.generator) == versions and not p.key & gone]
+            taken = good[:count] if len(good) >= count else []
+            self._return([pair for pair in self._reserve if pair not in good or not taken])
+            self._reserve = good[count:] if taken else []
+        return taken
 
     def put_back(self, pairs: Sequence[Pair]) -> None:
         """Pairs that nobody answered. Random ones are shown next: an even sample leaves out none of them."""
         with self._lock:
-            self._drawn[:0] = [pair for pair in pairs if pair.how == "random"]
+            self._return(pairs)
+
+    def _return(self, pairs: Sequence[Pair]) -> None:
+        self._drawn[:0] = [pair for pair in pairs if pair.how == "random" and not pair.key & self._hopeless]
 
     def ready(self) -> int:
         """How many pairs could be shown at once, without showing a world twice."""
@@ -183,9 +208,11 @@ class Agenda:
             with self._lock:
                 drawn = [pair.key for pair in self._drawn]
             news = seen[0] is not self._planned_for[0] or seen[1:] != self._planned_for[1:]
-            if news or len(drawn) < self._ahead:
+            start = time.monotonic()
+            if start >= self._rest_until and (news or len(drawn) < self._ahead):
                 self._renew(_View(self._profile, self._hopeless), [*held, *drawn], len(drawn))
                 self._planned_for = seen
+                self._rest_until = start + (1 + REST) * (time.monotonic() - start)
 
     def _renew(self, view: "_View", held: Keys, drawn: int) -> None:
         """Draw random pairs and plan films, by what is known now."""

@@ -139,7 +139,9 @@ class Desk:
             self._take_back(forgotten[: max(0, len(mine) + n - HELD)])
             if len(have) > 1 and self._is_being_learned(labeler):
                 return []
-            return [self._hand_out(pair, labeler) for pair in self._agenda.take(min(n, HELD - len(have)), self._held())]
+            others = len({lease.ticket.labeler for lease in self._leases.values()} - {labeler})
+            pairs = self._agenda.take(min(n, HELD - len(have)), self._held(), others)
+            return [self._hand_out(pair, labeler) for pair in pairs]
 
     def vote(self, token: str, answer: str, labeler: str, response_ms: int, replays: int) -> Receipt:
         """Store an answer; it is durable when this returns.

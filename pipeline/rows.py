@@ -200,7 +200,7 @@ class LabelTable(Snapshot):
         votes = votes[[id_ not in undone for id_ in columns["id"][votes].tolist()]]
         if out := cls.excluded(columns):
             votes = votes[[labeler not in out for labeler in columns["labeler"][votes].tolist()]]
-        return cls.of(columns).where(votes)
+        return cls.of(columns) if len(votes) == len(columns["id"]) else cls.of(columns).where(votes)
 
     @staticmethod
     def excluded(columns: Mapping[str, np.ndarray]) -> set[str]:

@@ -119,8 +119,14 @@ def _draw_one(pool: "_Pool", candidates: "_Candidates | None", draw: np.random.G
     return Choice(left, right, how, float(probability))
 
 
-def _key(a: int, b: int) -> tuple[int, int]:
-    return (int(a), int(b)) if a < b else (int(b), int(a))
+def _codes(pairs: Rows) -> Rows:
+    """One number (P,) for each pair of rows (P, 2), whatever its sides: sets of them are fast."""
+    return (pairs.min(1) << 32) | pairs.max(1)
+
+
+def _code(pair: Sequence[int]) -> int:
+    a, b = map(int, pair)
+    return (a << 32) | b if a < b else (b << 32) | a
 
 
 class _Pool:
@@ -130,29 +136,31 @@ class _Pool:
         self, worlds: Rows, taken: Iterable[Sequence[int]], drawn: Iterable[Sequence[int]] | None = None
     ) -> None:
         self.worlds = worlds
-        self.taken = {_key(*pair) for pair in taken}
-        self.drawn = None if drawn is None else [_key(*pair) for pair in drawn]
-        present = set(worlds.tolist())
-        self.left = len(worlds) * (len(worlds) - 1) // 2 - sum(a in present and b in present for a, b in self.taken)
+        rows = np.array([*taken], np.int64).reshape(-1, 2)
+        codes, first = np.unique(_codes(rows), return_index=True)
+        self.taken = set(codes.tolist())
+        self.drawn = None if drawn is None else [sorted(pair) for pair in drawn]
+        present = np.isin(rows[first], worlds).all(1)
+        self.left = len(worlds) * (len(worlds) - 1) // 2 - int(present.sum())
 
     def take(self, a: int, b: int) -> None:
-        self.taken.add(_key(a, b))
+        self.taken.add(_code((a, b)))
         self.left -= 1
 
     @property
     def may_draw(self) -> bool:
         """Whether there is a random pair."""
-        return self.drawn is None or any(pair not in self.taken for pair in self.drawn)
+        return self.drawn is None or any(_code(pair) not in self.taken for pair in self.drawn)
 
     def random(self, draw: np.random.Generator) -> Sequence[int]:
         """One of the pairs that are left, each as likely as the others; the first of those drawn before."""
         if self.drawn is not None:
-            return next(pair for pair in self.drawn if pair not in self.taken)
+            return next(pair for pair in self.drawn if _code(pair) not in self.taken)
         for _ in range(100):
-            pair = _key(*draw.choice(self.worlds, 2, replace=False))
-            if pair not in self.taken:
+            pair = sorted(draw.choice(self.worlds, 2, replace=False).tolist())
+            if _code(pair) not in self.taken:
                 return pair
-        free = [pair for pair in combinations(self.worlds.tolist(), 2) if pair not in self.taken]
+        free = [pair for pair in combinations(self.worlds.tolist(), 2) if _code(pair) not in self.taken]
         return free[draw.integers(len(free))]
 
 
@@ -163,12 +171,12 @@ class _Candidates:
         pairs: (P, 2) rows, the smaller first.
     """
 
-    def __init__(self, worlds: Rows, reward: Array, taken: set[tuple[int, int]], draw: np.random.Generator) -> None:
+    def __init__(self, worlds: Rows, reward: Array, taken: set[int], draw: np.random.Generator) -> None:
         self.rows = _candidates(worlds, reward[worlds].mean(1), draw)
         self.reward = reward[self.rows]  # (N, M)
         self.first, self.second = np.triu_indices(len(self.rows), 1)
         self.pairs = np.stack([self.rows[self.first], self.rows[self.second]], 1)
-        self.new = np.array([_key(*pair) not in taken for pair in self.pairs.tolist()])
+        self.new = np.array([code not in taken for code in _codes(self.pairs).tolist()])
         self.idle = np.ones(len(self.rows), dtype=bool)
         self.information = mutual_information(self.reward[self.first] - self.reward[self.second])
 
@@ -178,7 +186,7 @@ class _Candidates:
 
     def find(self, pair: Sequence[int]) -> int | None:
         """The number of a pair, None if it is not one of candidates."""
-        hit = np.flatnonzero((self.pairs == _key(*pair)).all(1))
+        hit = np.flatnonzero((self.pairs == sorted(pair)).all(1))
         return int(hit[0]) if len(hit) else None
 
     def odds(self) -> dict[How, Array]:

@@ -67,9 +67,13 @@ class Table:
         with self._reading:
             names = self._names()
             if names != list(self._parts) or self._inherited is None:
-                inherited = self._older()
+                before, inherited = self._parts, self._older()
                 self._parts = self._settle(names)
-                self._rows = _union(self._columns, [*inherited, *(part.columns for part in self._parts.values())])
+                if before and before.keys() <= self._parts.keys():  # the common case, and it costs little
+                    news = [part.columns for name, part in self._parts.items() if name not in before]
+                    self._rows = _union(self._columns, [self._rows, *news])
+                else:
+                    self._rows = _union(self._columns, [*inherited, *(part.columns for part in self._parts.values())])
                 self._known = set(self._rows["id"].tolist())
             return self._rows
 

@@ -175,6 +175,39 @@ def test_random_pairs_are_an_even_sample_of_all_worlds_filmed_or_not(
     assert (labels.probability[random] > 0).all()
 
 
+def test_one_choice_serves_all_who_will_soon_ask_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = [f"person{number}" for number in range(8)]
+    for who in people:
+        desk.offer(who, 1)
+    looks = []
+    monkeypatch.setattr(select, "choose", lambda *a, choose=select.choose, **k: looks.append(a) or choose(*a, **k))
+    desk.offer(people[0], 1)
+    for who in people[1:]:
+        desk.offer(who, 1)
+    worlds = [world for lease in desk._leases.values() for world in lease.ticket.pair.key]
+    assert len(desk._leases) == 16
+    assert len(set(worlds)) == len(worlds)
+    assert len(looks) <= 2, "what the first calls left over, and one for everybody"
+
+
+def test_a_new_rewardor_chooses_anew_and_random_pairs_are_not_lost(
+    desk: Desk, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(select.SHARES, "random", 9.0)
+    ahead = desk._agenda
+    for world in desk.wanted():
+        profile.add_film(world, b"film of " + world.encode(), "clip", 96, 24.0, 256)
+    drawn = {pair.key for pair in ahead._drawn}
+    (first,) = ahead.take(1, [], others=20)
+    assert drawn & {pair.key for pair in (first, *ahead._reserve)}
+    profile.add_votes([Vote(id="news", left=first.left, right=first.right, answer="left", labeler="me")])
+    loop.fit(profile)
+    (pair,) = ahead.take(1, [first.key])
+    assert pair.rewardor == first.rewardor + 1
+    assert ahead._reserve == []
+    assert drawn - {first.key, pair.key} <= {each.key for each in ahead._drawn}
+
+
 def test_worlds_that_were_seen_in_vain_are_left_to_chance(desk: Desk, profile: Profile) -> None:
     """Two answers *neither* are enough."""
     filmed = profile.films().rollout[:FILMED].tolist()
