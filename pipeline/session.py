@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import checkpoint, cluster, loop, plugins
+from pipeline import checkpoint, cluster, loop, meters, plugins
 from pipeline import train as training
 from pipeline.app.studio import State
 from pipeline.desk import Desk
 from pipeline.driver import Block, Browse, Driver, Films
+from pipeline.journal import Journal
 from pipeline.profile import Profile
 from pipeline.rollouts import Pool
 
@@ -39,6 +40,7 @@ class Session:
         self.desk = Desk(profile)
         self.sim = plugins.load("sims", profile.config.sim.name, profile.config.sim.options)
         self.state: State = "starting"
+        self._journal = Journal(profile)
         self._root, self._train, self._feed = root, train, feed
         self._driver: Driver | None = None
         self._jobs: dict[checkpoint.Role, training.Job] = {}
@@ -96,6 +98,7 @@ class Session:
                 self._stop.wait(3.0)
             finally:
                 self._end()
+                self._journal.tell()
 
     def _work(self) -> None:
         cluster.start()
@@ -118,6 +121,8 @@ class Session:
         while not self._stop.is_set():
             pool.grow(cluster.plan(cluster.cpus(), train=self._train, actor=config.actor_cpus).actors)
             self._mend_training(plan)
+            self._journal.tell()
+            meters.show(self.profile, self.desk)
             self._until(lambda: False, LOOK_S)
 
     def _until(self, done: Callable[[], bool], seconds: float) -> None:

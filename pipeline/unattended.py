@@ -17,6 +17,7 @@ from pipeline import checkpoint, cluster, evaluate, loop, plugins, select
 from pipeline import train as training
 from pipeline.driver import Driver, Embed
 from pipeline.evaluate import Question
+from pipeline.journal import Journal
 from pipeline.oracles import Oracle
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
@@ -78,6 +79,7 @@ class _Run:
         self.preference = getattr(judge, "preference", None)
         self.driver = Driver(profile, self.sim, self.pool, ask={self.table: self.utility}, patient=True)
         self.rows = _measured(report, profile.name)
+        self.journal = Journal(profile)
         self.tolerated = int((profile.events().kind == "error").sum())
         self.spent_measuring = 0.0
 
@@ -203,6 +205,7 @@ class _Run:
         self.spent_measuring += cpu_seconds() - before
 
     def _say(self, text: str) -> None:
+        self.journal.tell()
         print(f"{time.strftime('%H:%M:%S')} {self._count():4d} labels · {text}", flush=True)
 
 

@@ -17,7 +17,10 @@ SCIENCE = {"torch", "numpy", "scipy"}
 ALLOWED = {"sims": SCIENCE | {"numba", "llvmlite", "sims"}, "models": SCIENCE | {"models"}}
 
 HOMES = {
-    "ray": ("pipeline/rollouts.py", "pipeline/train.py", "pipeline/tune.py", "pipeline/cluster.py"),
+    "ray": (
+        *("pipeline/rollouts.py", "pipeline/train.py", "pipeline/tune.py", "pipeline/cluster.py"),
+        "pipeline/meters.py",
+    ),
     "gradio": ("pipeline/app/",),
     "fastapi": ("pipeline/app/",),
     "starlette": ("pipeline/app/",),

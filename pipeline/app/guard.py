@@ -16,7 +16,7 @@ CLOSED = (
     *("/gradio_api/run", "/gradio_api/api", "/gradio_api/call", "/gradio_api/queue", "/gradio_api/component_server"),
 )
 """Doors of Gradio that this page does not need: all its events are routes of our own."""
-OPEN = {"/join", "/api/join", "/healthz"}
+OPEN = {"/join", "/api/join", "/healthz", "/readyz"}
 """All that strangers may ask of a shared page."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
 HEADERS = {

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
 
 from pipeline import contest, duel
 from pipeline.app import contests, requests, views
@@ -53,6 +53,11 @@ def _add_views(routes: APIRouter, studio: Studio, door: Door) -> None:
     @routes.get("/healthz")
     def healthz() -> dict[str, str]:
         return {"status": "ok"} | ({} if door.shared else {"profile": studio.profile.name})
+
+    @routes.get("/readyz")
+    def readyz() -> JSONResponse:
+        found = views.ready(studio)["obstacles"]
+        return JSONResponse({"ready": not found, "obstacles": found}, 503 if found else 200)
 
     Guest = Annotated[Visitor, Depends(door.guest)]
     inside = APIRouter(dependencies=[Depends(door.guest)])

@@ -15,6 +15,7 @@ import numpy as np
 from pipeline import checkpoint, contest, duel, foresight, loop, plugins
 from pipeline import profile as profiles_
 from pipeline.app import contests
+from pipeline.app.readiness import obstacles
 from pipeline.app.scores import Judge, ranked
 from pipeline.app.studio import Studio, World
 from pipeline.interest import BAR, FRESH, interest
@@ -74,6 +75,7 @@ def _blind(facts: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 activity = _Brief(_activity, 0.4)
+ready = _Brief(lambda studio: {"obstacles": obstacles(studio)}, 2.0)
 """What is going on now."""
 
 

@@ -149,7 +149,7 @@ def test_no_route_forgets_who_asks(still: StillStudio, door: Door) -> None:
         asked = {getattr(depends.call, "__name__", "") for depends in each.dependant.dependencies}
         found[each.path, *each.methods] = asked & {"guest", "labeler", "owner"}
     nobody = {key[0] for key, asked in found.items() if not asked}
-    assert nobody == {"/healthz", "/join", "/api/join"}
+    assert nobody == {"/healthz", "/readyz", "/join", "/api/join"}
     posts = {key[0] for key, asked in found.items() if "POST" in key and "owner" not in asked}
     assert posts == {"/api/join", "/api/pairs", "/api/vote", "/api/undo", "/api/browse", "/api/save"}
 
