@@ -185,7 +185,7 @@ def check(profile: Profile, tally: Tally) -> dict[str, int]:
     }
 
 
-def tell(tally: Tally, seconds: float, profile: Profile) -> None:
+def tell(tally: Tally, seconds: float, spent: float, profile: Profile) -> None:
     names = {
         "vote": "a vote, until it is on disk",
         "pairs": "asking for pairs",
@@ -196,7 +196,9 @@ def tell(tally: Tally, seconds: float, profile: Profile) -> None:
         p95 = values[int(0.95 * (len(values) - 1))]
         median = statistics.median(values)
         print(LINE.format(what=name, median=median, p95=p95, worst=values[-1], count=len(values)))
-    print(f"{len(tally.acknowledged) / seconds:.1f} votes a second; {dict(tally.events)}")
+    votes = len(tally.acknowledged)
+    print(f"{votes / seconds:.1f} votes a second, {1000 * spent / votes:.0f} ms of the server's CPU for each")
+    print(dict(tally.events))
     newest = {role: checkpoint.newest(profile, role) for role in checkpoint.ROLES}
     print(", ".join(f"{role} version {made.number if made else 0}" for role, made in newest.items()))
 
@@ -216,15 +218,16 @@ def main() -> None:
         process = launch(root, "crowd", port, "--share", "--host", "127.0.0.1")
         try:
             profile = wait_for_films(root, process)
-            start = time.monotonic()
+            start, server = time.monotonic(), psutil.Process(process.pid)
+            before = sum(server.cpu_times()[:2])
             tally = label(port, profile, options)
-            seconds = time.monotonic() - start
+            seconds, spent = time.monotonic() - start, sum(server.cpu_times()[:2]) - before
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=120)
         finally:
             if process.poll() is None:
                 kill_tree(process)
-        tell(tally, seconds, profile)
+        tell(tally, seconds, spent, profile)
         found = check(Profile.open(root, "crowd"), tally)
         print(", ".join(f"{what}: {count}" for what, count in found.items()))
 
