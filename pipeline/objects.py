@@ -6,10 +6,12 @@ get lost, which is met by asking again, since all that is asked may be asked twi
 listing is believed for a while.
 """
 
+import contextlib
 import functools
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar
@@ -38,6 +40,7 @@ PAUSE_S = 0.1, 2.0
 TIMEOUT_S = 10
 """For one request, in seconds."""
 
+_TRIES = 5
 _PASSING = re.compile(r"status code: (408|409|429|5\d\d)")
 
 
@@ -61,14 +64,14 @@ class ObjectStore:
             KeyTakenError: The key holds other bytes; these stay.
             StoreError: Nothing was saved, or nobody can say whether it was; try again.
         """
-        name = self._name(key)
-        while self._bucket.put(name, data, None) is None:
-            try:
+        for _ in range(_TRIES):
+            if self._bucket.put(self._name(key), data, "create") is not None:
+                return
+            with contextlib.suppress(FileNotFoundError):  # it was deleted meanwhile
                 if self.get(key) == data:
                     return  # an answer got lost, or somebody had the same to say
-            except FileNotFoundError:
-                continue  # it was deleted meanwhile
-            raise KeyTakenError(f"{key} already holds other bytes")
+                raise KeyTakenError(f"{key} already holds other bytes")
+        raise StoreError(f"{key} was not saved: it is said to be there, and cannot be read")
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes of a key, or `length` of them from `start`.
@@ -121,7 +124,7 @@ class ObjectStore:
         Raises:
             StoreError: The server does not say.
         """
-        return self._bucket.put(self._name(key), data, tag)
+        return self._bucket.put(self._name(key), data, tag or "create")
 
     def tagged(self, key: str) -> tuple[bytes, Tag]:
         """The bytes of an object, and what tells them from others. Raises as `get` does."""
@@ -154,16 +157,32 @@ class _Bucket:
             )
         except refusals.BaseError as error:
             raise StoreError(f"{url} cannot be used: {self._words(error)}") from error
+        self._trusted = False
         self._lock = threading.Lock()
         self._listed: dict[str, tuple[float, Mapping[str, Any]]] = {}
         self._changes = 0
 
     def put(self, name: str, data: bytes, mode: Any) -> Tag | None:
-        """Write an object; returns its tag, None if it is not as `mode` wants it: absent (None), or with a tag."""
+        """Write an object; returns its tag, None if it is not as `mode` wants it: absent ("create"), or with a tag."""
+        trouble = f"{name} was not saved"
+        if not self._trusted:
+            self._distrust(name[: name.rfind("/") + 1], trouble)
+            self._trusted = True
+        return self._put(name, data, mode, trouble)
 
+    def _distrust(self, folder: str, trouble: str) -> None:
+        """Refuse a server that overwrites what it is told to leave as it is: some that speak S3 know no conditions."""
+        probe = f"{folder}.probe-{uuid.uuid4().hex}"
+        self._put(probe, b"first", "create", trouble)
+        obeys = self._put(probe, b"second", "create", trouble) is None
+        self.delete(probe)
+        if not obeys:
+            raise StoreError(f"{trouble}: the server of {self._url} ignores If-None-Match, nothing would be safe there")
+
+    def _put(self, name: str, data: bytes, mode: Any, trouble: str) -> Tag | None:
         def work() -> Tag | None:
             try:
-                made = obstore.put(self._client, name, data, mode=mode or "create", use_multipart=False)
+                made = obstore.put(self._client, name, data, mode=mode, use_multipart=False)
             except (refusals.AlreadyExistsError, refusals.PreconditionError) as error:
                 if _PASSING.search(str(error)):  # two at the same time, of whom neither may have won
                     raise refusals.GenericError(str(error)) from error
@@ -171,9 +190,9 @@ class _Bucket:
             return _tag(made)
 
         try:
-            return self._again(f"{name} was not saved", work)
+            return self._again(trouble, work)
         except FileNotFoundError as error:
-            raise StoreError(f"{name} was not saved: there is no bucket {self._url}") from error
+            raise StoreError(f"{trouble}: there is no bucket {self._url}") from error
         finally:
             self._forget(name)
 

@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["", "refused", "lost", "hangs", "cut", "409", "500", "503"]
+Fault = Literal["", "refused", "lost", "hangs", "cut", "deaf", "409", "500", "503"]
 """What becomes of a request: nothing happens to it, the connection ends before it is passed on, its answer gets lost
-after it was, nobody answers, half of the answer comes, or the server says that it is busy without looking at it."""
+after it was, nobody answers, half of the answer comes, conditions are not heard, or the server says that it is busy."""
 
 HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
@@ -49,15 +49,15 @@ class Between:
                 elif what.isdigit():
                     self.reply(int(what), [], b"<Error><Code>SlowDown</Code></Error>")
                 else:
-                    status, headers, data = self.pass_on(body)
+                    status, headers, data = self.pass_on(body, HOP | {"if-none-match"} if what == "deaf" else HOP)
                     if what == "lost":
                         self.close_connection = True
                     else:
                         self.reply(status, headers, data, len(data) // 2 if what == "cut" else None)
 
-            def pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+            def pass_on(self, body: bytes, kept: set[str]) -> tuple[int, list[tuple[str, str]], bytes]:
                 line = http.client.HTTPConnection(there, timeout=30)
-                headers = {key: value for key, value in self.headers.items() if key.lower() not in HOP}
+                headers = {key: value for key, value in self.headers.items() if key.lower() not in kept}
                 line.request(self.command, self.path, body, headers)
                 found = line.getresponse()
                 data = found.read()

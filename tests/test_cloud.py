@@ -3,8 +3,11 @@
 import contextlib
 import json
 import pickle
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +176,43 @@ def test_names_that_are_no_places_are_refused() -> None:
     assert str(place("s3://b/c/") / "d") == "s3://b/c/d"
     assert str(place("gs://b") / "d") == "gs://b/d"
     assert place("some/folder") == Path("some/folder")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_program_labels_on_s3_while_both_models_train(root: Url) -> None:
+    code = (
+        "from pipeline import cli, evaluate; evaluate.RIVALS, evaluate.EMITTED, evaluate.VARIED = 40, 20, 8; cli.main()"
+    )
+    words = ["run", "auto", "--root", str(root), "--oracle", "movers", "--labels", "25"]
+    settings = {"sim.name": '"tests.sims.toy:Toy"', "sim.steps": 31}
+    settings |= {"rollouts.prior": 40, "rollouts.per_label": 2, "rollouts.block": 20}
+    sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    run = subprocess.run([sys.executable, "-c", code, *words, *sets], capture_output=True, text=True, timeout=400)
+    assert run.returncode == 0, run.stderr[-3000:]
+    profile = Profile.open(root, "auto")
+    assert len(profile.labels().id) == 25
+    assert len(profile.rollouts().id) >= 40 + 2 * 25
+    for role in checkpoint.ROLES:
+        assert loop.newest(profile, role) is not None
+        assert not profile.held(role)
+    assert loop.settled(profile)
+    assert not profile.problems()
+    assert "error" not in profile.events().kind.tolist()
+
+
+def test_the_command_line_takes_places_and_refuses_what_is_none(alife: Callable, root: Url, monkeypatch) -> None:
+    monkeypatch.setenv("ALIFE_ROOT", str(root))
+    assert alife("new", "mine")[:2] == (
+        0,
+        f"Made {root}/mine. Its settings: {root}/mine/profile.toml. Next: alife run mine\n",
+    )
+    assert "mine" in alife("list")[1]
+    assert alife("status", "mine")[0] == 0
+    status, _, err = alife("status", "yours")
+    assert (status, f'no profile "yours" in {root}; there are: mine' in err) == (2, True)
+    status, _, err = alife("list", "--root", "ftp://x/y")
+    assert (status, '"ftp://x/y" is no place for profiles' in " ".join(err.split())) == (2, True)
 
 
 # -- roles ------------------------------------------------------------------------------------------------------------

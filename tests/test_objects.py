@@ -1,13 +1,16 @@
 """What an object store has and a folder has not: answers that get lost, busy servers, listings that are believed."""
 
 import random
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+import torch
 
-from pipeline import objects
+from pipeline import checkpoint, objects
 from pipeline.config import Config
 from pipeline.objects import ObjectStore
 from pipeline.profile import Profile
@@ -49,9 +52,9 @@ def elsewhere(url: Url) -> ObjectStore:
 
 
 def first(*faults: Fault, method: str = "PUT") -> Callable[[str, str], Fault]:
-    """These faults for the first requests of a kind, none for all others."""
+    """These faults for the first requests of a kind that are about the object "a", none for all others."""
     left = list(faults)
-    return lambda found, _: left.pop(0) if found == method and left else ""
+    return lambda found, path: left.pop(0) if found == method and path.endswith("/a") and left else ""
 
 
 # -- listings ---------------------------------------------------------------------------------------------------------
@@ -133,7 +136,10 @@ def test_whatever_becomes_of_a_request_it_is_made_again(behind: Callable, url: U
     with behind(first(fault, fault)) as proxy:
         store = ObjectStore(url)
         store.put("a", b"data")
-        assert [what for method, _, what in proxy.met if method == "PUT"][:2] == [fault, fault]
+        assert [what for method, path, what in proxy.met if method == "PUT" and path.endswith("/a")][:2] == [
+            fault,
+            fault,
+        ]
     assert elsewhere(url).get("a") == b"data"
 
 
@@ -174,7 +180,25 @@ def test_a_bucket_that_is_not_there_is_named() -> None:
             attempt()
 
 
-def test_votes_survive_a_network_that_fails_at_every_third_request(behind: Callable, url: Url) -> None:
+def test_a_server_that_overwrites_what_it_was_told_to_leave_is_refused(behind: Callable, url: Url) -> None:
+    with behind(lambda *_: "deaf"):
+        for _ in range(2):
+            with pytest.raises(StoreError, match="ignores If-None-Match, nothing would be safe there"):
+                Profile.create(url, "p", Config())
+    assert elsewhere(url).list("") == elsewhere(url).list("p/") == []
+
+
+def test_without_its_library_an_object_store_says_how_to_get_it(alife: Callable, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.delitem(sys.modules, "pipeline.objects")
+    status, _, err = alife("list", "--root", "s3://worlds")
+    assert status == 2
+    assert err.startswith("alife: profiles on an object store take one more package: pip install ")
+    assert ".[cloud]" in err
+    assert alife("list", "--root", str(tmp_path))[0] == 0
+
+
+def test_votes_and_versions_survive_a_network_that_fails_at_every_third_request(behind: Callable, url: Url) -> None:
     chance = random.Random(1)
     kinds: tuple[Fault, ...] = ("refused", "lost", "cut", "500", "503", "409")
 
@@ -182,6 +206,7 @@ def test_votes_survive_a_network_that_fails_at_every_third_request(behind: Calla
         return chance.choice(kinds if method == "PUT" else kinds[:-1]) if chance.random() < 1 / 3 else ""
 
     told: list[str] = []
+    numbers: list[int] = []
     with behind(fault) as proxy:
         Profile.create(url, "p", Config())
 
@@ -194,6 +219,7 @@ def test_votes_survive_a_network_that_fails_at_every_third_request(behind: Calla
                 if number % 4 == 3:
                     profile.undo(id_, str(name))
                     profile._labels.compact(grace_s=0, above=4)
+                    numbers.append(checkpoint.commit(profile, "rewardor", {"w": torch.full((3,), float(name))}, {}))
 
         threads = [threading.Thread(target=label, args=(name,)) for name in range(3)]
         for thread in threads:
@@ -208,4 +234,6 @@ def test_votes_survive_a_network_that_fails_at_every_third_request(behind: Calla
     assert sorted(told) == sorted(f"{name}-{number}" for name in range(3) for number in range(8))
     assert sorted(events.id[events.event == "vote"].tolist()) == sorted(told)
     assert sorted(profile.labels().id.tolist()) == sorted(set(told) - undone)
+    assert sorted(numbers) == [made.number for made in checkpoint.manifests(profile, "rewardor")] == [1, 2, 3, 4, 5, 6]
+    assert checkpoint.newest(profile, "rewardor").number == 6
     assert not profile.problems()
