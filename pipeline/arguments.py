@@ -6,13 +6,22 @@ from typing import Annotated
 
 import typer
 
-ROOT = Path("profiles")
+from pipeline.root import Root, place
+
+ROOT: Root = Path("profiles")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The profile.")]
 
 
-def _lasting(root: Path) -> Path:
+def _place(text: str) -> Root:
+    try:
+        return place(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _lasting(root: Root) -> Root:
     """Refuse a folder that is lost when a job of a cluster ends: such a job runs in a copy of the code."""
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not root.is_absolute():
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and isinstance(root, Path) and not root.is_absolute():
         raise typer.BadParameter(
             f'"{root}" would end with this job: name storage that all nodes reach, by its full path'
         )
@@ -20,7 +29,15 @@ def _lasting(root: Path) -> Path:
 
 
 RootOption = Annotated[
-    Path, typer.Option("--root", envvar="ALIFE_ROOT", callback=_lasting, help="Folder of the profiles.")
+    Root,
+    typer.Option(
+        "--root",
+        metavar="PLACE",
+        envvar="ALIFE_ROOT",
+        parser=_place,
+        callback=_lasting,
+        help="Where the profiles are: a folder, or s3://BUCKET/PREFIX.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -22,7 +22,7 @@ import psutil
 
 from pipeline import config
 from pipeline.config import Config
-from pipeline.store import Store
+from pipeline.store import AnyStore
 
 INDEX, SETTINGS = "alife.json", "profile.toml"
 FORMAT = {"format": "alife profile", "version": 1}
@@ -175,7 +175,7 @@ def _json(data: bytes) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def settings(store: Store, trust: bool) -> Config:
+def settings(store: AnyStore, trust: bool) -> Config:
     """Its settings, if they name no code from elsewhere, or if that is trusted.
 
     Raises:

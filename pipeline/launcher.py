@@ -1,10 +1,10 @@
 """What `alife` without a verb asks: which profile, and what to do with it. Questions in a plain terminal, no more."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from pipeline import config, plugins, shelf
 from pipeline.profile import listing
+from pipeline.root import Root
 
 VERBS = {
     "run": "label while both models train",
@@ -21,7 +21,7 @@ PARTS: dict[str, tuple[plugins.Kind, str]] = {
 NEW = "+"
 
 
-def choose(root: Path) -> tuple[str, str]:
+def choose(root: Root) -> tuple[str, str]:
     """A verb and the profile to run it on, which exists when this returns.
 
     Raises:
@@ -32,7 +32,7 @@ def choose(root: Path) -> tuple[str, str]:
     return pick("What to do", VERBS, "run"), name
 
 
-def _profile(root: Path) -> str:
+def _profile(root: Root) -> str:
     there = listing(root)
     if not there:
         return _new_profile(root)
@@ -41,7 +41,7 @@ def _profile(root: Path) -> str:
     return _new_profile(root) if name == NEW else name
 
 
-def _new_profile(root: Path) -> str:
+def _new_profile(root: Root) -> str:
     name = _new_name(root)
     settings = []
     for title, (kind, section) in PARTS.items():
@@ -51,7 +51,7 @@ def _new_profile(root: Path) -> str:
     return name
 
 
-def _new_name(root: Path) -> str:
+def _new_name(root: Root) -> str:
     """A name that is free and allowed; asks until there is one."""
     default = "" if "default" in listing(root) else "default"
     while True:

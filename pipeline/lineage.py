@@ -6,12 +6,12 @@ that no later write changes, and a fork is one file.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from pipeline import parts, signing
 from pipeline.config import Parent
 from pipeline.parts import NAME, Columns, DamagedError, Kind
-from pipeline.store import Store
+from pipeline.root import Root
+from pipeline.store import AnyStore, open_store
 from pipeline.tables import Table
 
 TABLES = ("labels/", "films/", "rollouts/")
@@ -22,14 +22,14 @@ class Lineage:
     """The ancestors of a profile.
 
     Args:
-        root: The folder of all profiles.
+        root: Where all profiles are.
         parents: Which, the oldest first.
         note: Told what is damaged, as the name of a file and why: an ancestor is not ours to mend.
     """
 
-    def __init__(self, root: Path, parents: Sequence[Parent], note: Callable[[str, str], None]) -> None:
+    def __init__(self, root: Root, parents: Sequence[Parent], note: Callable[[str, str], None]) -> None:
         self._root, self._note = root, note
-        self._parents = [(parent, Store(root / parent.name)) for parent in parents]
+        self._parents = [(parent, open_store(root / parent.name)) for parent in parents]
 
     def trouble(self) -> str:
         """Why an ancestor cannot be read; "" if all can."""
@@ -41,9 +41,9 @@ class Lineage:
         return ""
 
     @property
-    def folders(self) -> list[Path]:
-        """Where the ancestors lie."""
-        return [store.root for _, store in self._parents]
+    def stores(self) -> list[AnyStore]:
+        """What the ancestors' files lie in."""
+        return [store for _, store in self._parents]
 
     def embeddings(self) -> list[str]:
         """The folders of embeddings that ancestors have."""
@@ -80,7 +80,7 @@ class Lineage:
         self._note(f"{parent}/{key}", str(error))
 
 
-def snapshot(store: Store) -> dict[str, int]:
+def snapshot(store: AnyStore) -> dict[str, int]:
     """The last row of each table of a profile as it is now, -1 where there is none. Reads names alone.
 
     Of two processes that write to one table at this very moment, the slower may still add rows with these numbers.
@@ -90,7 +90,7 @@ def snapshot(store: Store) -> dict[str, int]:
     return upto | {folder: _last(store, folder) for folder in embeddings}
 
 
-def _last(store: Store, folder: str) -> int:
+def _last(store: AnyStore, folder: str) -> int:
     keys: list[str] = []
     while (now := store.list(folder)) != keys:  # while others merge, one look may miss a part, two alike cannot
         keys = now
@@ -98,6 +98,6 @@ def _last(store: Store, folder: str) -> int:
     return max((int(name[13:25]) for name in names if NAME.fullmatch(name)), default=-1)
 
 
-def mark(store: Store) -> str:
+def mark(store: AnyStore) -> str:
     """What tells a profile from all others, "" if it has lost its key; says nothing about the key."""
     return signing.fingerprint(f"mark {store.get('secret.key').hex()}") if store.exists("secret.key") else ""

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 import uuid
 import zipfile
@@ -24,11 +25,14 @@ from pipeline import checkpoint, config, customs
 from pipeline.config import ConfigError
 from pipeline.customs import FORMAT, INDEX, SETTINGS
 from pipeline.profile import Profile, ProfileError, listing
+from pipeline.root import Root, Url
 from pipeline.rows import ANSWERS
-from pipeline.store import Store, StoreError
+from pipeline.store import Store, StoreError, open_store
 
 STALE_S = 86_400.0
 """Folders of imports that were killed are removed once they are older, in seconds, than any living import."""
+
+ANOTHER = "another name: alife import FILE NAME"
 
 Step = Callable[[int], None]
 """Told how many more files are done."""
@@ -116,7 +120,7 @@ def _alone(profile: Profile) -> bytes:
 # -- unpacking --------------------------------------------------------------------------------------------------------
 
 
-def unpack(root: Path, path: Path, name: str = "", *, trust: bool = False, done: Step = lambda _: None) -> Profile:
+def unpack(root: Root, path: Path, name: str = "", *, trust: bool = False, done: Step = lambda _: None) -> Profile:
     """The profile in a file, as a new one; its key is its own, so that nothing signed before is valid.
 
     Args:
@@ -131,6 +135,10 @@ def unpack(root: Path, path: Path, name: str = "", *, trust: bool = False, done:
         ProfileError: There is a profile of that name.
         StoreError: The disk does not take it.
     """
+    if isinstance(root, Url):  # looked at here first: there, nothing can be renamed
+        with tempfile.TemporaryDirectory(prefix="alife-import-") as here:
+            return _upload(unpack(Path(here), path, name, trust=trust, done=done), Path(here), root)
+    assert isinstance(root, Path)
     try:
         with customs.bounded_memory(), customs.opened(path) as archive:
             index = customs.read_index(archive)
@@ -146,7 +154,7 @@ def unpack(root: Path, path: Path, name: str = "", *, trust: bool = False, done:
 def _unpack(root: Path, archive: zipfile.ZipFile, index: customs.Index, name: str, trust: bool, done: Step) -> Profile:
     if (root / name).exists():
         where = "profile" if name in listing(root, archived=True) else "folder"
-        raise ProfileError(f'there is a {where} "{name}" in {root} already; another name: alife import FILE NAME')
+        raise ProfileError(f'there is a {where} "{name}" in {root} already; {ANOTHER}')
     _sweep(root)
     half = root / f".import-{uuid.uuid4().hex}"
     try:
@@ -161,6 +169,25 @@ def _unpack(root: Path, archive: zipfile.ZipFile, index: customs.Index, name: st
     finally:
         shutil.rmtree(half, ignore_errors=True)
     return Profile.open(root, name)
+
+
+def _upload(made: Profile, here: Path, root: Url) -> Profile:
+    """The same profile on an object store; its settings go last, since without them there is none."""
+    if f"{made.name}/" in open_store(root).list(""):
+        raise ProfileError(f'there is something called "{made.name}" in {root} already; {ANOTHER}')
+    store, files = open_store(root / made.name), [path for path in (here / made.name).rglob("*") if path.is_file()]
+    keys = [path.relative_to(here / made.name).as_posix() for path in files]
+    put: list[str] = []
+    try:
+        for key in sorted(keys, key=lambda key: key == SETTINGS):
+            put.append(key)
+            store.put(key, made.store.get(key))
+    except BaseException:
+        with contextlib.suppress(StoreError):
+            for key in put:
+                store.delete(key)
+        raise
+    return Profile.open(root, made.name)
 
 
 def _publish(half: Path, path: Path) -> None:

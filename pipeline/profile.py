@@ -22,7 +22,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -32,9 +31,10 @@ from pipeline import plugins
 from pipeline.config import Config, ConfigError
 from pipeline.lineage import Lineage
 from pipeline.parts import Columns, DamagedError, kinds
-from pipeline.roles import Claim, RoleTakenError, held
+from pipeline.roles import Held, RoleTakenError, claim, is_held
+from pipeline.root import Root, place
 from pipeline.rows import EmbeddingTable, EventTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
-from pipeline.store import KeyTakenError, Store, StoreError
+from pipeline.store import KeyTakenError, StoreError, open_store
 from pipeline.tables import GRACE_S, Table, WidthError
 
 Role: TypeAlias = Literal["page", "train", "rewardor", "generator"]
@@ -55,17 +55,20 @@ class Profile:
     Tables are snapshots: the very same object until something was added, shared by all callers, not to be changed.
 
     Args:
-        root: The folder of all profiles.
+        root: Where all profiles are.
         name: Which.
         config: What its profile.toml says.
+
+    Raises:
+        ValueError: `root` is no such place.
     """
 
-    def __init__(self, root: Path, name: str, config: Config) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Root | str, name: str, config: Config) -> None:
+        self.root = place(root)
         self.name = name
         self.config = config
         self.path = self.root / name
-        self.store = Store(self.path)
+        self.store = open_store(self.path)
         self.cache: dict[Any, Any] = {}
         self._unreadable: dict[str, str] = {}
         self.lineage = Lineage(self.root, config.parents, self._unreadable.__setitem__)
@@ -77,14 +80,14 @@ class Profile:
         self._events = self._table("events/", kinds(EventTable) | {"id": "text"})
         self._embeddings: dict[str, Table] = {}
 
-    def __reduce__(self) -> tuple[Callable[..., "Profile"], tuple[Path, str, Config]]:
+    def __reduce__(self) -> tuple[Callable[..., "Profile"], tuple[Root, str, Config]]:
         """Travel to other processes by name: they look at the files themselves."""
         return Profile, (self.root, self.name, self.config)
 
     # -- making and finding -------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, root: Path | str, name: str, config: Config) -> "Profile":
+    def create(cls, root: Root | str, name: str, config: Config) -> "Profile":
         """Make a profile.
 
         Raises:
@@ -92,7 +95,7 @@ class Profile:
             ProfileError: There is one of that name.
             StoreError: Nothing could be saved.
         """
-        profile = cls(Path(root), configs.check_name(name), config)
+        profile = cls(root, configs.check_name(name), config)
         if profile.store.exists("profile.toml"):
             raise ProfileError(f'there is a profile "{name}" already')
         configs.check(config)
@@ -104,22 +107,22 @@ class Profile:
         return profile
 
     @classmethod
-    def open(cls, root: Path | str, name: str) -> "Profile":
+    def open(cls, root: Root | str, name: str) -> "Profile":
         """A profile that exists.
 
         Raises:
             ProfileError: It does not, or one that it was forked from does not.
             ConfigError: Its name or its profile.toml is not one.
         """
+        path = place(root) / configs.check_name(name)
         try:
-            text = Store(Path(root) / configs.check_name(name)).get("profile.toml").decode()
-            profile = cls(Path(root), name, configs.parse(text))
+            profile = cls(root, name, configs.parse(open_store(path).get("profile.toml").decode()))
         except FileNotFoundError:
             there = listing(root)
             listed = f"there are: {', '.join(there)}" if there else "there are none yet"
             raise ProfileError(f'no profile "{name}" in {root}{plugins.meant(name, there)}; {listed}') from None
         except ValueError as error:
-            raise ConfigError(f"{Path(root) / name / 'profile.toml'}: {error}") from error
+            raise ConfigError(f"{path / 'profile.toml'}: {error}") from error
         if trouble := profile.lineage.trouble():
             raise ProfileError(f'the profile "{name}" cannot be read: {trouble}')
         return profile
@@ -196,29 +199,21 @@ class Profile:
         self._films.append({name: [value] for name, value in row.items()})
         return file
 
-    def film_path(self, file: str) -> Path:
-        """Where a film lies.
-
-        Raises:
-            ProfileError: This is not the name of a film here.
-        """
-        named = re.fullmatch(r"[0-9a-f]{32}\.mp4", file)
-        paths = [folder / "films" / "_mp4" / file for folder in (self.path, *self.lineage.folders) if named]
-        for path in filter(Path.is_file, paths):
-            return path
-        raise ProfileError(f"no film {file!r}")
-
     def film_bytes(self, file: str) -> bytes:
         """A film, as it was added.
 
         Raises:
             ProfileError: There is none, or not any more: a damaged film is quarantined.
         """
-        data = self.film_path(file).read_bytes()
-        if f"{_hash(data)}.mp4" != file:
-            self.quarantine(f"films/_mp4/{file}", "its bytes do not match the hash in its name")
-            raise ProfileError(f"film {file} was damaged")
-        return data
+        key = f"films/_mp4/{file}"
+        for store in (self.store, *self.lineage.stores) if re.fullmatch(r"[0-9a-f]{32}\.mp4", file) else ():
+            with contextlib.suppress(FileNotFoundError):
+                data = store.get(key)
+                if f"{_hash(data)}.mp4" == file:
+                    return data
+                self.quarantine(key, "its bytes do not match the hash in its name")
+                raise ProfileError(f"film {file} was damaged")
+        raise ProfileError(f"no film {file!r}")
 
     # -- labels -------------------------------------------------------------------------------------------------------
 
@@ -280,7 +275,11 @@ class Profile:
 
     def _saved(self, key: str) -> Saved:
         note = json.loads(self.store.get(key))
-        return Saved(note["rollout"], self.path / "saved" / f"{note['rollout']}.mp4", note["params"])
+        return Saved(note["rollout"], note["params"])
+
+    def saved_bytes(self, rollout: str, kind: str) -> bytes:
+        """The film, "mp4", or the text, "json", of a world that was kept; FileNotFoundError where there is none."""
+        return self.store.get(f"saved/{rollout}.{kind}")
 
     # -- who does what ------------------------------------------------------------------------------------------------
 
@@ -296,20 +295,20 @@ class Profile:
         """Ask somebody to go on."""
         self.store.delete(f"paused/{who}")
 
-    def claim(self, role: Role) -> Claim:
+    def claim(self, role: Role) -> Held:
         """A role, to be held in a `with` block, or until it is released or the process dies.
 
         Raises:
             ProfileBusyError: Somebody else holds it.
         """
         try:
-            return Claim(self.path / f"{role}.lock")
+            return claim(self.path, role)
         except RoleTakenError as error:
             raise ProfileBusyError(f'profile "{self.name}": the role "{role}" is held {error}') from None
 
     def held(self, role: Role) -> bool:
         """Whether a process, this one included, holds a role."""
-        return held(self.path / f"{role}.lock")
+        return is_held(self.path, role)
 
     def event(self, kind: str, text: str) -> None:
         """Write down that something happened, such as an "error"; on a full disk it is not worth another one."""
@@ -390,10 +389,11 @@ class Profile:
         return view
 
 
-def listing(root: Path | str, *, archived: bool = False) -> list[str]:
+def listing(root: Root | str, *, archived: bool = False) -> list[str]:
     """The names of all profiles, sorted; those that were archived only if these are asked for."""
-    folders = [path.parent for path in Path(root).glob("[!.]*/profile.toml")]
-    return sorted(folder.name for folder in folders if archived or not (folder / "archived").exists())
+    store = open_store(place(root))
+    names = [key for key in store.list("") if key.endswith("/") and store.exists(f"{key}profile.toml")]
+    return sorted(name[:-1] for name in names if archived or not store.exists(f"{name}archived"))
 
 
 def _hash(data: bytes) -> str:

@@ -6,7 +6,9 @@ import os
 import socket
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
+
+from pipeline.root import Root, Url
 
 _PATIENCE_S = 0.2
 """How long to wait for a role: `held` takes it too, for a moment, to see whether it can be had."""
@@ -14,6 +16,48 @@ _PATIENCE_S = 0.2
 
 class RoleTakenError(Exception):
     """Raised when another process has a role; its text says which."""
+
+
+class Held(Protocol):
+    """A role that somebody has, for a `with` block or until it is released."""
+
+    def release(self) -> None:
+        """Let somebody else have it. Twice is fine."""
+
+    def __enter__(self) -> "Held":
+        """The role itself."""
+
+    def __exit__(self, *_: object) -> None:
+        """Release it."""
+
+
+def claim(folder: Root, role: str) -> Held:
+    """A role of a profile.
+
+    Args:
+        folder: Where the profile is.
+        role: Which.
+
+    Raises:
+        RoleTakenError: Somebody else holds it.
+        StoreError: Nobody can say who does, on an object store.
+    """
+    if isinstance(folder, Url):
+        from pipeline.leases import Lease
+
+        return Lease(folder, role)
+    assert isinstance(folder, Path)
+    return Claim(folder / f"{role}.lock")
+
+
+def is_held(folder: Root, role: str) -> bool:
+    """Whether a process, this one included, holds a role of a profile."""
+    if isinstance(folder, Url):
+        from pipeline.leases import is_leased
+
+        return is_leased(folder, role)
+    assert isinstance(folder, Path)
+    return held(folder / f"{role}.lock")
 
 
 class Claim:

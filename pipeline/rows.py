@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -216,10 +215,8 @@ class Saved:
 
     Attributes:
         rollout: Its id.
-        film: Its mp4, in the profile.
         params: What was saved with it: parameters in physical units, and whatever else.
     """
 
     rollout: str
-    film: Path
     params: dict[str, Any]

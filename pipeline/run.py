@@ -5,6 +5,7 @@ from typing import Literal
 
 from pipeline.checkpoint import Role
 from pipeline.profile import Profile
+from pipeline.root import Root
 from pipeline.standing import Goal
 
 Tab = Literal["label", "browse"]
@@ -12,7 +13,7 @@ WAITS = "the worlds that people judged have to be simulated again for it to see 
 
 
 def serve(
-    root: Path,
+    root: Root,
     name: str,
     *,
     train: bool,
@@ -26,7 +27,7 @@ def serve(
     The page comes first: everything else starts beside it, and the page says how far it is.
 
     Args:
-        root: Folder of the profiles.
+        root: Where the profiles are.
         name: The profile.
         train: Whether both models train meanwhile.
         port: Where the page is.
@@ -55,7 +56,7 @@ def serve(
         cluster.stop()
 
 
-def train(root: Path, name: str, roles: tuple[Role, ...]) -> None:
+def train(root: Root, name: str, roles: tuple[Role, ...]) -> None:
     """Train models of a profile on what is there, and return when nothing is due.
 
     Raises:
@@ -79,7 +80,7 @@ def train(root: Path, name: str, roles: tuple[Role, ...]) -> None:
     cluster.stop()
 
 
-def unattended(root: Path, name: str, oracle: str, labels: int, report: Path | None) -> None:
+def unattended(root: Root, name: str, oracle: str, labels: int, report: Path | None) -> None:
     """Let a program answer until there are `labels` labels; see `pipeline.unattended.run`.
 
     Raises:
@@ -98,7 +99,7 @@ def newest(profile: Profile, role: Role) -> int:
     return manifest.number if manifest else 0
 
 
-def status(root: Path, name: str) -> dict:
+def status(root: Root, name: str) -> dict:
     """What there is in a profile, who runs it and who answers, for people and for scripts."""
     from pipeline import foresight
     from pipeline.panel import panel

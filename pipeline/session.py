@@ -5,7 +5,6 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from pipeline import checkpoint, cluster, loop, meters, plugins
 from pipeline import train as training
@@ -15,6 +14,7 @@ from pipeline.driver import Block, Browse, Driver, Films
 from pipeline.journal import Journal
 from pipeline.profile import Profile
 from pipeline.rollouts import Pool
+from pipeline.root import Root
 
 FIRST_PAIR_S = 30.0
 """After this long training starts even if there is no pair yet."""
@@ -29,13 +29,13 @@ class Session:
     training jobs and the other simulators.
 
     Args:
-        root: Folder of the profiles.
+        root: Where the profiles are.
         profile: What to run.
         train: Whether both models train.
         feed: Whether worlds are made to learn from, or only to be watched.
     """
 
-    def __init__(self, root: Path, profile: Profile, *, train: bool, feed: bool = True) -> None:
+    def __init__(self, root: Root, profile: Profile, *, train: bool, feed: bool = True) -> None:
         self.profile = profile
         self.desk = Desk(profile)
         self.sim = plugins.load("sims", profile.config.sim.name, profile.config.sim.options)

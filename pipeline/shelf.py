@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import tomlkit
@@ -13,13 +12,14 @@ import tomlkit
 from pipeline import checkpoint, config, lineage
 from pipeline.config import Config, Parent
 from pipeline.profile import Profile, ProfileError, Role, listing
-from pipeline.store import Store
+from pipeline.root import Root, place
+from pipeline.store import open_store
 
 ROLES: tuple[checkpoint.Role, ...] = ("rewardor", "generator")
 HEADINGS = ("profile", "simulation", "worlds", "labels", "rewardor", "generator", "last active")
 
 
-def create(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
+def create(root: Root, name: str, settings: Sequence[str] = ()) -> Profile:
     """A new profile: the defaults, and what "key=value" settings say.
 
     Raises:
@@ -30,7 +30,7 @@ def create(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
     return Profile.create(root, name, _with(Config(), settings))
 
 
-def fork(root: Path, source: str, name: str, settings: Sequence[str] = ()) -> Profile:
+def fork(root: Root, source: str, name: str, settings: Sequence[str] = ()) -> Profile:
     """A new profile that goes on from the worlds, films and answers of another, as they are now.
 
     It writes only to itself, and trains its own models. What comes later to the other one it never sees.
@@ -52,7 +52,7 @@ def fork(root: Path, source: str, name: str, settings: Sequence[str] = ()) -> Pr
     return Profile.create(root, name, replace(changed, parents=(*parent.config.parents, now)))
 
 
-def archive(root: Path, name: str, *, back: bool = False) -> None:
+def archive(root: Root, name: str, *, back: bool = False) -> None:
     """Leave a profile out of lists, or put it back there. Nothing else changes: forks go on reading it.
 
     Raises:
@@ -61,19 +61,19 @@ def archive(root: Path, name: str, *, back: bool = False) -> None:
     """
     if name not in listing(root, archived=True):
         Profile.open(root, name)  # says what there is
-    store = Store(Path(root) / name)
+    store = open_store(place(root) / name)
     if back:
         store.delete("archived")
     else:
         store.put("archived", b"")
 
 
-def _refuse_taken(root: Path, name: str) -> None:
+def _refuse_taken(root: Root, name: str) -> None:
     if name in listing(root, archived=True):
         raise ProfileError(f'there is a profile "{name}" in {root} already; to go on with it: alife run {name}')
 
 
-def open_or_create(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
+def open_or_create(root: Root, name: str, settings: Sequence[str] = ()) -> Profile:
     """The profile of that name, changed as the settings say; a new one if there is none, and then it is said.
 
     Raises:
@@ -92,7 +92,7 @@ def open_or_create(root: Path, name: str, settings: Sequence[str] = ()) -> Profi
     return profile
 
 
-def opened(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
+def opened(root: Root, name: str, settings: Sequence[str] = ()) -> Profile:
     """The profile of that name, its profile.toml changed as the settings say.
 
     Raises:
@@ -108,7 +108,7 @@ def opened(root: Path, name: str, settings: Sequence[str] = ()) -> Profile:
     return Profile.open(root, name)
 
 
-def retune(root: Path, names: Sequence[str], role: checkpoint.Role, options: Mapping[str, float]) -> None:
+def retune(root: Root, names: Sequence[str], role: checkpoint.Role, options: Mapping[str, float]) -> None:
     """Give a model of profiles other options for good; what they were is written to the profiles' events before.
 
     What the model has made so far stays, and counts as another model's: a version with the new options is due. So
@@ -180,7 +180,7 @@ def _merge(document: Any, changed: Mapping[str, Any]) -> None:
             document[key] = value
 
 
-def table(root: Path, *, archived: bool = False) -> str:
+def table(root: Root, *, archived: bool = False) -> str:
     """A line for each profile, below headings; a sentence where there are none."""
     names = listing(root, archived=archived)
     if not names:
@@ -188,7 +188,7 @@ def table(root: Path, *, archived: bool = False) -> str:
     return _aligned([HEADINGS, *(_row(root, name) for name in names)])
 
 
-def _row(root: Path, name: str) -> Sequence[str]:
+def _row(root: Root, name: str) -> Sequence[str]:
     try:
         profile = Profile.open(root, name)
     except (config.ConfigError, ProfileError) as error:  # one bad profile.toml must not hide the others

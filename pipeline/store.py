@@ -2,7 +2,7 @@
 
 A key holds either nothing or all of its bytes, whatever happens to the process, the disk or the power meanwhile:
 bytes go to a temporary name, are synced, get their name by a hard link (which never replaces anything), and the folder
-is synced before `put` returns. An object store has the same five functions and needs none of these steps.
+is synced before `put` returns. An object store has the same functions (`objects.py`) and needs none of these steps.
 """
 
 import contextlib
@@ -11,6 +11,9 @@ import os
 import time
 import uuid
 from pathlib import Path
+from typing import Protocol
+
+from pipeline.root import Root, Url
 
 _TEMPORARY = ".tmp-"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -22,6 +25,45 @@ class StoreError(Exception):
 
 class KeyTakenError(StoreError):
     """Raised when a key already holds other bytes."""
+
+
+class AnyStore(Protocol):
+    """Byte strings by key, wherever they are. `Store` says what each function promises."""
+
+    def put(self, key: str, data: bytes, *, private: bool = False) -> None:
+        """Save bytes for good, never in place of others."""
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of a key, or some of them."""
+
+    def list(self, prefix: str) -> list[str]:
+        """Sorted keys directly below a prefix."""
+
+    def delete(self, key: str) -> None:
+        """Forget a key."""
+
+    def exists(self, key: str) -> bool:
+        """Whether a key holds bytes."""
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Save bytes for good in place of others."""
+
+    def sweep(self, prefix: str, age_s: float = 3600.0) -> None:
+        """Remove what killed writers left below a prefix."""
+
+
+def open_store(place: Root) -> AnyStore:
+    """What holds the bytes that are at a place.
+
+    Raises:
+        StoreError: It is on an object store, and the library that knows these is not installed.
+    """
+    if isinstance(place, Url):
+        from pipeline.objects import ObjectStore
+
+        return ObjectStore(place)
+    assert isinstance(place, Path)
+    return Store(place)
 
 
 class Store:
@@ -68,9 +110,12 @@ class Store:
             return file.read() if length is None else file.read(length)
 
     def list(self, prefix: str) -> list[str]:
-        """Sorted keys directly below a prefix that ends in a slash; what lies deeper is one entry ending in a slash."""
+        """Sorted keys directly below a prefix that ends in a slash; what lies deeper is one entry ending in a slash.
+
+        The prefix "" is the folder itself. Names that begin with a dot are left out.
+        """
         try:
-            with os.scandir(self._path(prefix)) as entries:
+            with os.scandir(self._path(prefix) if prefix else self.root) as entries:
                 names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
         except FileNotFoundError:
             return []
@@ -131,9 +176,14 @@ class Store:
         self._folders.add(folder)
 
     def _path(self, key: str) -> Path:
-        if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")) or "\0" in key:
-            raise ValueError(f"{key!r} is not a key: keys are relative paths without '..'")
+        check_key(key)
         return self.root / key
+
+
+def check_key(key: str) -> None:
+    """Raise a ValueError unless something is a key, or a prefix of keys."""
+    if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")) or "\0" in key:
+        raise ValueError(f"{key!r} is not a key: keys are relative paths without '..'")
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:

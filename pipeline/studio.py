@@ -5,7 +5,6 @@ import math
 import secrets
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from pipeline.config import Config, Plugin
 from pipeline.desk import Desk
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
+from pipeline.root import Root
 from pipeline.session import Session
 from sims import Space
 
@@ -24,21 +24,21 @@ class RunningStudio:
     """Implements `pipeline.app.studio.Studio` on top of Ray.
 
     Args:
-        root: Folder of the profiles.
+        root: Where the profiles are.
         profile: What to run first.
         train: Whether models train.
         feed: Whether worlds are made to learn from, or only to be watched.
     """
 
-    def __init__(self, root: Path, profile: Profile, *, train: bool, feed: bool = True) -> None:
+    def __init__(self, root: Root, profile: Profile, *, train: bool, feed: bool = True) -> None:
         self._root, self._train, self._feed = root, train, feed
         self._lock = threading.Lock()
         self._request, self._wanted, self._order = "", 0, "best"
         self._begin(profile, self._claim(profile))
 
     @property
-    def root(self) -> Path:
-        """The folder of all profiles."""
+    def root(self) -> Root:
+        """Where all profiles are."""
         return self._root
 
     @property

@@ -29,6 +29,7 @@ from pipeline import loop, plugins, tensors
 from pipeline.checkpoint import Role
 from pipeline.config import KINDS, Config, Plugin
 from pipeline.profile import Profile, ProfileError
+from pipeline.root import Root
 from pipeline.store import KeyTakenError, Store
 
 FEWEST = 20
@@ -201,7 +202,7 @@ def begin(profiles: Sequence[Profile], role: Role, folder: Path | None = None, *
     settings = {profile.name: _settings(profile, role) for profile in profiles}
     versions = {profile.name: _versions(profile, role) for profile in profiles}  # older code may have cost other sums
     about: dict[str, Any] = {"role": role, "profiles": settings, "versions": versions}
-    home = profiles[0].root / ".tune"
+    home = folder.parent if folder else _home(profiles[0].root)
     paths = [folder] if folder else home.glob("*")
     there = [Study(path) for path in paths if (path / "study.json").exists()]
     wanted = role, settings, versions
@@ -214,6 +215,13 @@ def begin(profiles: Sequence[Profile], role: Role, folder: Path | None = None, *
     about["answers"] = {profile.name: len(profile.labels().id) for profile in profiles}
     marks = [loop.digest(profile.labels(), len(profile.labels().id)) for profile in profiles]
     return _create(profiles, folder or home / f"{role}-{_digest(about, marks)}", about)
+
+
+def _home(root: Root) -> Path:
+    """Where studies are found by default."""
+    if not isinstance(root, Path):
+        raise ProfileError(f"trials need a folder of this machine, and the profiles are on {root}: --out FOLDER")
+    return root / ".tune"
 
 
 def _create(profiles: Sequence[Profile], folder: Path, about: dict[str, Any]) -> Study:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline import parts
 from pipeline.parts import DTYPES, NAME, Columns, DamagedError, Kind, Part
-from pipeline.store import Store
+from pipeline.store import AnyStore
 
 COMPACT_ABOVE = 64
 """Parts that a folder may hold before they are worth merging: each costs a reader about a millisecond once."""
@@ -43,7 +43,7 @@ class Table:
 
     def __init__(
         self,
-        store: Store,
+        store: AnyStore,
         folder: str,
         columns: Mapping[str, Kind],
         damaged: Callable[[str, Exception], None],

@@ -55,7 +55,7 @@ def start(root: str, name: str, role: Role, *, cpus: float, once: bool = False) 
     """Start a training job in the background.
 
     Args:
-        root: Folder of the profiles.
+        root: Where the profiles are.
         name: The profile.
         role: What to train.
         cpus: CPU tickets of the worker.

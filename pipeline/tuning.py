@@ -7,11 +7,12 @@ from pathlib import Path
 from pipeline import shelf, study, tune_plot, tuned
 from pipeline.checkpoint import Role
 from pipeline.profile import Profile
+from pipeline.root import Root
 from pipeline.study import Study
 
 
 def run(
-    root: Path,
+    root: Root,
     names: Sequence[str],
     roles: Sequence[Role],
     *,
@@ -23,7 +24,7 @@ def run(
     """Tune models of profiles.
 
     Args:
-        root: Folder of the profiles.
+        root: Where the profiles are.
         names: Of the profiles.
         roles: Which models.
         trials: How many options to try for each.
@@ -90,7 +91,7 @@ def _tell(this: Study, trials: int, cause: str, *, hint: bool) -> None:
         print(f"To have it in {' and '.join(this.profiles)}: the same command with --apply.")
 
 
-def _apply(this: Study, trials: int, root: Path) -> None:
+def _apply(this: Study, trials: int, root: Root) -> None:
     best = tuned.winner(tuned.results(this, trials))
     if best is None or this.tried < trials:
         return

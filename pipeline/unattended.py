@@ -22,6 +22,7 @@ from pipeline.oracles import Oracle
 from pipeline.profile import Profile
 from pipeline.rewards import rewards
 from pipeline.rollouts import Pool
+from pipeline.root import Root
 from pipeline.rows import Vote
 from pipeline.teachers import make_panel
 
@@ -34,11 +35,11 @@ PATIENCE = 5
 """Errors after which a run gives up: nobody is there to mend them."""
 
 
-def run(root: Path, name: str, oracle: str, labels: int, report: Path | None = None) -> list[dict[str, float]]:
+def run(root: Root, name: str, oracle: str, labels: int, report: Path | None = None) -> list[dict[str, float]]:
     """Let an oracle answer until there are `labels` labels, and measure the Generator on the way.
 
     Args:
-        root: Folder of the profiles.
+        root: Where the profiles are.
         name: The profile; its seed fixes worlds and answers.
         oracle: Name of an oracle, or "package.module:Class".
         labels: How many labels there shall be.

@@ -1,15 +1,19 @@
-"""What all tests share: a machine of known size, the command line, one Ray, one browser, and no silent skips."""
+"""What all tests share: a machine of known size, the command line, one Ray, one browser, one S3, no silent skips."""
 
+import itertools
+import logging
 import os
 import shutil
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SKIPS_FAIL = os.environ.get("ALIFE_SKIPS") == "fail"
+BUCKETS = itertools.count(1)
 RAY_FOLDER = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # short: a Unix socket's path has at most 107 characters
 
 # Before torch, numpy and Ray are imported, which read these once. One thread adds floating-point numbers in the same
@@ -56,6 +60,30 @@ def ray_local() -> Iterator[None]:
     ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=150_000_000, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a server that speaks S3 over HTTP, started once for all tests that ask for it."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a new bucket on that server, which this process and those that it starts can reach."""
+    name = f"bucket-{next(BUCKETS)}"
+    urllib.request.urlopen(urllib.request.Request(f"{s3_server}/{name}", method="PUT")).close()
+    about = {"ENDPOINT_URL": s3_server, "ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "mine", "REGION": "us-east-1"}
+    for key, value in about.items():
+        monkeypatch.setenv(f"AWS_{key}", value)
+    return f"s3://{name}"
 
 
 def pytest_unconfigure() -> None:

@@ -26,6 +26,7 @@ HOMES = {
     "starlette": ("pipeline/app/",),
     "uvicorn": ("pipeline/app/",),
     "pyarrow": ("pipeline/parts.py",),
+    "obstore": ("pipeline/objects.py",),
     "imageio": ("pipeline/film.py",),
     "imageio_ffmpeg": ("pipeline/film.py",),
     "PIL": ("pipeline/gallery.py", "pipeline/tune_plot.py"),

@@ -47,7 +47,7 @@ def everything(profile: Profile) -> dict:
     tables = {folder: {k: v.tolist() for k, v in table.read().items()} for folder, table in profile.tables().items()}
     versions = {role: checkpoint.manifests(profile, role) for role in checkpoint.ROLES}
     films = {file: profile.film_bytes(file) for file in profile.films().file.tolist()}
-    saved = [(each.rollout, each.film.read_bytes(), each.params) for each in profile.saved()]
+    saved = [(each.rollout, profile.saved_bytes(each.rollout, "mp4"), each.params) for each in profile.saved()]
     return {"tables": tables, "versions": repr(versions), "films": films, "saved": saved}
 
 

@@ -190,23 +190,23 @@ def test_a_film_is_named_by_its_content(profile: Profile) -> None:
     assert table.rollout.tolist() == ["a", "b"]
     assert table.file.tolist() == [file, other]
     assert (table.frames.tolist(), table.fps.tolist(), table.size.tolist()) == ([90, 120], [24, 30], [256, 512])
-    assert profile.film_bytes(file) == profile.film_path(file).read_bytes() == b"mp4"
+    assert profile.film_bytes(file) == (profile.path / "films" / "_mp4" / file).read_bytes() == b"mp4"
 
 
 @pytest.mark.parametrize("file", ["../secret.key", "", "x.mp4", "0" * 32 + ".mp4", "/etc/passwd"])
 def test_only_films_are_served_as_films(profile: Profile, file: str) -> None:
     with pytest.raises(ProfileError, match="no film"):
-        profile.film_path(file)
+        profile.film_bytes(file)
 
 
 def test_a_damaged_film_is_quarantined(profile: Profile) -> None:
     file = profile.add_film("a", b"mp4", "source", 90, 24.0, 256)
-    profile.film_path(file).write_bytes(b"mp5")
+    (profile.path / "films" / "_mp4" / file).write_bytes(b"mp5")
     with pytest.raises(ProfileError, match="damaged"):
         profile.film_bytes(file)
     assert (profile.path / "quarantine" / "films" / "_mp4" / file).read_bytes() == b"mp5"
     with pytest.raises(ProfileError, match="no film"):
-        profile.film_path(file)
+        profile.film_bytes(file)
     assert file in profile.problems()[0]
     assert profile.add_film("a", b"mp4", "source", 90, 24.0, 256) == file
     assert profile.film_bytes(file) == b"mp4"
@@ -222,8 +222,8 @@ def test_worlds_are_kept_as_a_film_and_a_text(profile: Profile) -> None:
     kept = profile.save("a", file, {"mu": 0.15})
     assert profile.save("a", file, {"mu": 0.9}) == kept
     assert again(profile).saved() == [kept]
-    assert kept.film.read_bytes() == b"mp4"
-    assert json.loads(kept.film.with_suffix(".json").read_text()) == {
+    assert profile.saved_bytes("a", "mp4") == b"mp4"
+    assert json.loads(profile.saved_bytes("a", "json")) == {
         "rollout": "a",
         "film": file,
         "params": {"mu": 0.15},

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store import KeyTakenError, Store, StoreError
+from pipeline.root import place
+from pipeline.store import AnyStore, KeyTakenError, Store, StoreError, open_store
 
 STEPS = ("open", "write", "fsync", "link")
 """The calls that a `put` makes, each of which may fail."""
@@ -17,6 +18,14 @@ STEPS = ("open", "write", "fsync", "link")
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "root")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AnyStore:
+    """Each kind of store: what they promise in common."""
+    if request.param == "folder":
+        return open_store(tmp_path / "root")
+    return open_store(place(request.getfixturevalue("bucket")) / "some" / "where")
 
 
 def visible(root: Path) -> list[Path]:
@@ -35,43 +44,59 @@ def failing(call: Callable, turn: int, number: int) -> Callable:
     return fails
 
 
-def test_what_is_put_can_be_got_whole_or_in_part(store: Store) -> None:
-    store.put("a/b/c.bin", b"0123456789")
-    assert store.get("a/b/c.bin") == b"0123456789"
-    assert store.get("a/b/c.bin", 3) == b"3456789"
-    assert store.get("a/b/c.bin", 3, 4) == b"3456"
-    assert store.exists("a/b/c.bin")
-    assert not store.exists("a/b")
+def test_what_is_put_can_be_got_whole_or_in_part(any_store: AnyStore) -> None:
+    any_store.put("a/b/c.bin", b"0123456789")
+    assert any_store.get("a/b/c.bin") == b"0123456789"
+    assert any_store.get("a/b/c.bin", 3) == b"3456789"
+    assert any_store.get("a/b/c.bin", 3, 4) == b"3456"
+    assert any_store.exists("a/b/c.bin")
+    assert not any_store.exists("a/b")
 
 
-def test_a_key_never_changes_its_bytes(store: Store) -> None:
-    store.put("a", b"first")
-    store.put("a", b"first")
+def test_a_key_never_changes_its_bytes(any_store: AnyStore) -> None:
+    any_store.put("a", b"first")
+    any_store.put("a", b"first")
     with pytest.raises(KeyTakenError, match="a already holds other bytes"):
-        store.put("a", b"second")
-    assert store.get("a") == b"first"
+        any_store.put("a", b"second")
+    assert any_store.get("a") == b"first"
 
 
-def test_a_listing_has_what_lies_directly_below_and_no_leftovers(store: Store) -> None:
-    for key in ("x/2", "x/1", "x/y/3", "z"):
-        store.put(key, b"")
+def test_bytes_that_are_put_in_place_of_others_are_there_at_once(any_store: AnyStore) -> None:
+    any_store.put("a", b"first")
+    any_store.replace("a", b"second")
+    assert any_store.get("a") == b"second"
+
+
+def test_a_listing_has_what_lies_directly_below(any_store: AnyStore) -> None:
+    assert any_store.list("") == []
+    for key in ("x/2", "x/1", "x/y/3", "z", ".hidden/4"):
+        any_store.put(key, b"")
+    assert any_store.list("") == ["x/", "z"]
+    assert any_store.list("x/") == ["x/1", "x/2", "x/y/"]
+    assert any_store.list("nothing/") == []
+
+
+def test_a_listing_has_no_leftovers(store: Store) -> None:
+    store.put("x/1", b"")
     (store.root / "x" / ".tmp-left-by-a-killed-writer").write_bytes(b"half")
-    assert store.list("x/") == ["x/1", "x/2", "x/y/"]
-    assert store.list("nothing/") == []
+    assert store.list("x/") == ["x/1"]
 
 
-def test_delete_forgets_and_can_be_repeated(store: Store) -> None:
-    store.put("a", b"1")
-    store.delete("a")
-    store.delete("a")
+def test_delete_forgets_and_can_be_repeated(any_store: AnyStore) -> None:
+    any_store.put("a", b"1")
+    assert any_store.exists("a")
+    any_store.delete("a")
+    any_store.delete("a")
+    assert not any_store.exists("a")
     with pytest.raises(FileNotFoundError):
-        store.get("a")
+        any_store.get("a")
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a\0b"])
-def test_keys_stay_inside_the_root(store: Store, key: str) -> None:
-    with pytest.raises(ValueError, match="is not a key"):
-        store.put(key, b"")
+def test_keys_stay_inside_the_root(any_store: AnyStore, key: str) -> None:
+    for attempt in (lambda: any_store.put(key, b""), lambda: any_store.get(key), lambda: any_store.delete(key)):
+        with pytest.raises(ValueError, match="is not a key"):
+            attempt()
 
 
 def test_private_bytes_are_for_the_owner_only(store: Store) -> None:
@@ -79,12 +104,12 @@ def test_private_bytes_are_for_the_owner_only(store: Store) -> None:
     assert (store.root / "secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_of_many_writers_of_one_key_exactly_one_wins(store: Store) -> None:
+def test_of_many_writers_of_one_key_exactly_one_wins(any_store: AnyStore) -> None:
     won: list[bytes] = []
 
     def write(data: bytes) -> None:
         try:
-            store.put("a", data)
+            any_store.put("a", data)
             won.append(data)
         except KeyTakenError:
             pass
@@ -94,7 +119,7 @@ def test_of_many_writers_of_one_key_exactly_one_wins(store: Store) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert won == [store.get("a")]
+    assert won == [any_store.get("a")]
 
 
 def logged(call: Callable, name: str, log: list[str]) -> Callable:

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 
 from pipeline import contest, duel
 from pipeline.app import contests, requests, views
+from pipeline.app import media as media_
 from pipeline.app.refusals import answered, found
 from pipeline.app.scores import Judge
 from pipeline.app.studio import Studio
@@ -171,18 +172,18 @@ def _add_files(routes: APIRouter, studio: Studio, door: Door) -> None:
     Guest = Annotated[Visitor, Depends(door.guest)]
 
     @routes.get("/media/{profile}/{file}")
-    def media(profile: str, file: str, visitor: Guest) -> FileResponse:
-        path = found(lambda: _profile(studio, profile, visitor).film_path(file))
-        return FileResponse(path, media_type="video/mp4", headers=FOREVER)
+    def media(profile: str, file: str, visitor: Guest, request: Request) -> Response:
+        film = found(lambda: media_.film(_profile(studio, profile, visitor), file))
+        return media_.part(film, request.headers.get("range", ""), "video/mp4", FOREVER)
 
     @routes.get("/saved/{profile}/{rollout}.{kind}")
-    def saved(profile: str, rollout: str, kind: str, visitor: Guest) -> FileResponse:
-        kept = {each.rollout: each for each in found(lambda: _profile(studio, profile, visitor).saved())}
+    def saved(profile: str, rollout: str, kind: str, visitor: Guest) -> Response:
+        where = found(lambda: _profile(studio, profile, visitor))
         types = {"mp4": "video/mp4", "json": "application/json"}
-        if rollout not in kept or kind not in types:
+        if kind not in types or rollout not in {each.rollout for each in where.saved()}:
             raise HTTPException(404, "nothing was saved under this name")
-        path = kept[rollout].film.with_suffix(f".{kind}")
-        return FileResponse(path, media_type=types[kind], filename=f"{profile}-{rollout[:12]}.{kind}")
+        name = {"content-disposition": f'attachment; filename="{profile}-{rollout[:12]}.{kind}"'}
+        return Response(where.saved_bytes(rollout, kind), media_type=types[kind], headers=name)
 
 
 def _profile(studio: Studio, name: str, visitor: Visitor) -> Profile:

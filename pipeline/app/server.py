@@ -16,6 +16,7 @@ from pipeline.app.guard import Gate, Guard
 from pipeline.app.studio import Studio
 from pipeline.app.visitors import Door
 from pipeline.config import ConfigError
+from pipeline.store import StoreError
 
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]", "testserver"]
 CROWD = 1000
@@ -101,6 +102,7 @@ def build(studio: Studio, *, tab: str = "label", door: Door | None = None, host:
     door = door or Door(studio)
     app = FastAPI(title="Alife RL pipeline", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(RequestValidationError, _nonsense)
+    app.add_exception_handler(StoreError, _unreachable)
     app.include_router(routes.router(studio, door))
     app.include_router(invitations.router(door))
     app.add_middleware(CORSMiddleware, allow_origins=[])  # without one, Gradio's would welcome any origin
@@ -116,6 +118,11 @@ async def _nonsense(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     why = "; ".join(each["msg"] for each in error.errors())
     return JSONResponse({"detail": f"this request makes no sense: {ascii(why)[1:-1]}"}, 422)
+
+
+async def _unreachable(_: Request, error: Exception) -> JSONResponse:
+    """What the profile lies on cannot be reached for now."""
+    return JSONResponse({"detail": str(error)}, 503)
 
 
 def _is_address(host: str) -> bool:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, Protocol
 
 from pipeline.desk import Desk
 from pipeline.profile import Profile
+from pipeline.root import Root
 
 Role = Literal["rewardor", "generator"]
 State = Literal["off", "starting", "idle", "working", "paused", "lost"]
@@ -84,8 +84,8 @@ class Studio(Protocol):
     """The running whole, seen from the page. All methods return at once and may be called from any thread."""
 
     @property
-    def root(self) -> Path:
-        """The folder of all profiles."""
+    def root(self) -> Root:
+        """Where all profiles are."""
 
     @property
     def profile(self) -> Profile:

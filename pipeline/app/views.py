@@ -21,6 +21,7 @@ from pipeline.app.studio import Studio, World
 from pipeline.interest import BAR, FRESH, interest
 from pipeline.panel import panel
 from pipeline.profile import Profile
+from pipeline.store import StoreError
 
 RANKED = 60
 """Worlds in a ranking: what a page can show alive."""
@@ -251,7 +252,7 @@ def _card(studio: Studio, name: str) -> dict[str, Any]:
         profile = studio.profile if name == studio.profile.name else _opened(studio, name)
         labels, films = profile.labels(), profile.films()
         newest = {role: checkpoint.manifests(profile, role) for role in ("rewardor", "generator")}
-    except (profiles_.ProfileError, ValueError, OSError) as error:
+    except (profiles_.ProfileError, StoreError, ValueError, OSError) as error:
         return {"name": name, "error": str(error)}
     times = [found[-1].time for found in newest.values() if found] + labels.time[-1:].tolist()
     config = profile.config

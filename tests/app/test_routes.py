@@ -59,8 +59,25 @@ def test_a_pair_is_watched_answered_and_undone(client: TestClient, studio: Still
 
 def test_a_film_may_be_asked_for_in_parts(client: TestClient) -> None:
     (pair,) = pairs(client)
-    part = client.get(f"/media/first/{pair['left']}", headers={"range": "bytes=4-7"})
-    assert (part.status_code, part.content) == (206, b"ftyp")
+    url = f"/media/first/{pair['left']}"
+    film = client.get(url).content
+    size = len(film)
+    for asked, start, end in (
+        ("bytes=4-7", 4, 7),
+        ("bytes=0-", 0, size - 1),
+        ("bytes=-5", size - 5, size - 1),
+        (f"bytes=9-{size + 99}", 9, size - 1),
+        (f"bytes=-{size + 99}", 0, size - 1),
+    ):
+        part = client.get(url, headers={"range": asked})
+        assert (part.status_code, part.content) == (206, film[start : end + 1])
+        assert part.headers["content-range"] == f"bytes {start}-{end}/{size}"
+        assert part.headers["accept-ranges"] == "bytes"
+    beyond = client.get(url, headers={"range": f"bytes={size}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
+    for asked in ("bytes=-", "bytes=1-2,4-5", "pages=1-2", "bytes=a-b"):
+        whole = client.get(url, headers={"range": asked})
+        assert (whole.status_code, whole.content) == (200, film)
 
 
 def test_nothing_tells_where_a_world_came_from(client: TestClient) -> None:
