@@ -34,7 +34,7 @@ from pipeline.lineage import Lineage
 from pipeline.parts import Columns, DamagedError, kinds
 from pipeline.roles import Claim, RoleTakenError, held
 from pipeline.rows import EmbeddingTable, EventTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
-from pipeline.store import KeyTakenError, Store, StoreError
+from pipeline.store import KeyTakenError, Store, StoreError, below
 from pipeline.tables import GRACE_S, Table, WidthError
 
 Role: TypeAlias = Literal["page", "train", "rewardor", "generator"]
@@ -344,8 +344,7 @@ class Profile:
 
     def problems(self) -> list[str]:
         """What is damaged, a line each: the file, and why."""
-        folders = [key for key in self.store.list("quarantine/") if key.endswith("/")]
-        notes = [key for folder in folders for key in self.store.list(folder) if key.endswith(".reason")]
+        notes = [key for key in below(self.store, "quarantine/") if key.endswith(".reason")]
         moved = {key.removeprefix("quarantine/").removesuffix(".reason"): self.store.get(key).decode() for key in notes}
         return [f"{key}: {reason}" for key, reason in sorted((self._unreadable | moved).items())]
 

@@ -208,6 +208,7 @@ def test_a_damaged_film_is_quarantined(profile: Profile) -> None:
     with pytest.raises(ProfileError, match="no film"):
         profile.film_path(file)
     assert file in profile.problems()[0]
+    assert again(profile).problems() == profile.problems()
     assert profile.add_film("a", b"mp4", "source", 90, 24.0, 256) == file
     assert profile.film_bytes(file) == b"mp4"
 
