@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from pipeline import checkpoint, plugins, train
 from pipeline.config import Config, Plugin, RolloutPlan
 from pipeline.driver import Driver
 from pipeline.profile import Profile
 from pipeline.roll import roll_here
 from pipeline.rollouts import Job
-from pipeline.rows import Vote
+from pipeline.rows import RolloutTable, Vote
 
 SMALL = Config(
     sim=Plugin(name="tests.sims.toy:Toy", options={"steps": 31}),
@@ -47,6 +49,17 @@ def settle(profile: Profile) -> None:
             one.tick(0)
         for role in checkpoint.ROLES:
             train.train(profile, role, once=True)
+
+
+def worlds(profile: Profile, count: int) -> list[str]:
+    """Living worlds that nobody simulated; returns their ids."""
+    unit = np.random.default_rng(0).random((count, 3), np.float32)
+    ids = [profile.rollout_id(row, seed) for seed, row in enumerate(unit)]
+    texts = {"status": "alive", "origin": "browse", "error": ""}
+    numbers = {"block": np.full(count, -1), "seed": np.arange(count), "generator": np.full(count, -1)}
+    columns = numbers | {name: np.full(count, text) for name, text in texts.items()}
+    profile.add_rollouts(RolloutTable(id=np.array(ids), unit=unit, time=np.zeros(count), **columns))
+    return ids
 
 
 def answer(profile: Profile, count: int, who: str = "me") -> None:
