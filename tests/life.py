@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.invariants import Diary
 from pipeline import checkpoint, plugins, train
 from pipeline.config import Config, Plugin, RolloutPlan
 from pipeline.driver import Driver
@@ -87,6 +88,15 @@ def lived(root: Path, name: str, config: Config = SMALL) -> Profile:
         answer(profile, 6)
         settle(profile)
     return profile
+
+
+def written(profile: Profile) -> Diary:
+    """What clients would have written down who did just what is there."""
+    events = profile.label_events()
+    votes = events.where(events.event == "vote")
+    answers = dict(zip(votes.id.tolist(), votes.answer.tolist(), strict=True))
+    undone = set(events.target[events.event == "undo"].tolist())
+    return Diary(set(answers.items()), answers, set(undone), undone)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

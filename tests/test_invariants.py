@@ -12,7 +12,7 @@ from benchmarks.invariants import Diary, violations
 from pipeline import checkpoint, parts
 from pipeline.profile import Profile
 from pipeline.rows import Vote
-from tests.life import film, lived
+from tests.life import film, lived, written
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,7 @@ def profile(made: Path, tmp_path: Path) -> Profile:
 
 @pytest.fixture
 def diary(profile: Profile) -> Diary:
-    """What clients would have written who did just what is there."""
-    events = profile.label_events()
-    votes = events.where(events.event == "vote")
-    answers = dict(zip(votes.id.tolist(), votes.answer.tolist(), strict=True))
-    undone = set(events.target[events.event == "undo"].tolist())
-    return Diary(set(answers.items()), answers, set(undone), undone)
+    return written(profile)
 
 
 def found(profile: Profile, diary: Diary) -> list[str]:

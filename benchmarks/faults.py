@@ -1,0 +1,256 @@
+"""What is lost, and for how long, when something is killed: python -m benchmarks.faults --kills 50 --out faults.
+
+Starts `alife run` on a fresh profile, lets somebody label at a human pace (with double clicks, and undos), and ends one
+process with `kill -9` at a random moment, again and again:
+
+page     the process of `alife label`, while `alife train` trains beside it
+actor    one simulator
+trainer  one worker of a training job
+driver   the process of `alife run`, which serves the page and drives the rest
+tree     everything at once
+
+What was the command is given again. Measured are the seconds until an answer is acknowledged again (the person's look
+at the pair included), until a world is simulated, and until both models know all answers; then everything that must
+hold is checked (see `invariants`). Each kill is a line of `OUT/kills.jsonl`; the same command goes on where it stopped.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.invariants import violations
+from benchmarks.launcher import PATIENCE_S, Visitor, free_port, kill_tree, launch, start
+from benchmarks.person import Person
+from pipeline import checkpoint, loop
+from pipeline.profile import Profile
+
+WHAT = ("page", "actor", "trainer", "driver", "tree")
+NAMED = {"actor": re.compile(r"ray::_Simulator"), "trainer": re.compile(r"ray::\w*TrainWorker")}
+"""How Ray calls the processes."""
+MEASURED = {
+    "resume_s": "to the next answer",
+    "world_s": "to the next world",
+    "rewardor_s": "to a rewardor that knows all",
+    "generator_s": "to its generator",
+}
+GOAL_S = 30.0
+"""Within this time labeling should go on."""
+
+
+class Stage:
+    """A launcher, somebody who labels, and a knife.
+
+    Args:
+        root: An empty folder.
+        seed: Of all chances.
+        apart: Whether page and training are commands of their own.
+    """
+
+    name = "victim"
+
+    def __init__(self, root: Path, seed: int, *, apart: bool = False) -> None:
+        self.root, self.apart = root, apart
+        self.chance = random.Random(seed)
+        self.visitor = Visitor(free_port())
+        self._port = int(self.visitor.url.rpartition(":")[2])
+        self._closed = threading.Event()
+        self._trainer = threading.Thread(target=self._train, daemon=True)
+        self._training: subprocess.Popen[bytes] | None = None
+        root.mkdir(parents=True)
+        if apart:
+            start(root, "new", self.name).wait(timeout=60)
+            self._trainer.start()
+        self.process = self._launch()
+        self.person = Person(self.visitor, seed)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        return launch(self.root, self.name, self._port, verb="label" if self.apart else "run")
+
+    def _train(self) -> None:
+        """Train whenever something is due, by a command that ends when nothing is."""
+        profile = Profile.open(self.root, self.name)
+        while not self._closed.is_set():
+            if loop.due_fit(profile) or loop.due_tell(profile):
+                self._training = start(self.root, "train", self.name)
+                self._training.wait()
+            time.sleep(0.2)
+
+    def close(self) -> None:
+        """End everything."""
+        self._closed.set()
+        self.person.close()
+        for process in (self.process, self._training):
+            if process and process.poll() is None:
+                kill_tree(process)
+
+    def warm(self) -> None:
+        """Return once people label and both models train."""
+        until(lambda: self.person.acknowledged > 0, "the first answer")
+        profile = Profile.open(self.root, self.name)
+        until(lambda: all(checkpoint.newest(profile, role) for role in checkpoint.ROLES), "both models")
+
+    def kill(self, what: str) -> None:
+        """End a process, and give the command again if it was the command's."""
+        if what in NAMED:
+            victim = self.chance.choice(until(lambda: self._named(NAMED[what]), f"a process of the {what}"))
+            victim.kill()
+            return
+        if what == "tree":
+            kill_tree(self.process)
+        else:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait(timeout=30)
+        self.process = self._launch()
+
+    def _named(self, pattern: re.Pattern[str]) -> list[psutil.Process]:
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if pattern.match(" ".join(process.cmdline())):
+                    found.append(process)
+        return found
+
+
+def until(done: Callable[[], Any], what: str) -> Any:
+    """Wait for something; returns it.
+
+    Raises:
+        TimeoutError: It never came.
+    """
+    end = time.monotonic() + PATIENCE_S
+    while not (found := done()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited in vain for {what}")
+        time.sleep(0.05)
+    return found
+
+
+def once(stage: Stage, what: str) -> dict[str, Any]:
+    """Kill once, and measure what follows."""
+    profile = Profile.open(stage.root, stage.name)
+    pause = stage.chance.uniform(0.5, 6.0)
+    time.sleep(pause)
+    worlds, votes = len(profile.rollouts().id), len(stage.visitor.diary.saved)
+    at = time.monotonic()
+    stage.kill(what)
+    until(lambda: stage.person.acknowledged > at, f"an answer after the end of the {what}")
+    times = {"resume_s": stage.person.acknowledged - at}
+    if loop.due_blocks(profile):
+        until(lambda: len(profile.rollouts().id) > worlds, "a world")
+        times["world_s"] = time.monotonic() - at
+    stage.person.pause()
+    until(lambda: knows(profile), "the rewardor")
+    times["rewardor_s"] = time.monotonic() - at
+    until(lambda: knows(profile) and told(profile), "the generator")
+    times["generator_s"] = time.monotonic() - at
+    wrong = violations(stage.root, stage.name, stage.visitor.diary) + stage.person.trouble
+    stage.person.go()
+    undone = len(stage.visitor.diary.undone)
+    return {
+        "waited_s": pause,
+        **times,
+        "answers": votes,
+        "undone": undone,
+        "violations": wrong,
+        "load": os.getloadavg()[0],
+    }
+
+
+def knows(profile: Profile) -> bool:
+    """Whether the newest Rewardor knows exactly the answers that count."""
+    newest, labels = checkpoint.newest(profile, "rewardor"), profile.labels()
+    return newest is not None and newest.snapshot["digest"] == loop.digest(labels, len(labels.id))
+
+
+def told(profile: Profile) -> bool:
+    """Whether the newest Generator knows the newest Rewardor."""
+    newest = [checkpoint.newest(profile, role) for role in checkpoint.ROLES]
+    rewardor, generator = newest
+    return rewardor is not None and generator is not None and generator.snapshot["rewardor"] == rewardor.number
+
+
+@contextmanager
+def staged(root: Path, seed: int, *, apart: bool = False) -> Iterator[Stage]:
+    """A stage that is warm, and ended afterwards."""
+    stage = Stage(root, seed, apart=apart)
+    try:
+        stage.warm()
+        yield stage
+    finally:
+        stage.close()
+
+
+def run(what: str, kills: int, out: Path, seed: int) -> None:
+    """Kill until there are so many kills of this sort."""
+    done = sum(row["what"] == what for row in rows(out))
+    if done >= kills:
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="alife-faults-") as folder,
+        staged(Path(folder) / "profiles", seed + done, apart=what == "page") as stage,
+    ):
+        for number in range(done, kills):
+            row = {"what": what, "number": number, "seed": seed + done, **once(stage, what)}
+            with (out / "kills.jsonl").open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    """The kills so far."""
+    path = out / "kills.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(all_rows: list[dict[str, Any]]) -> str:
+    """What was measured, in Markdown: medians and the worst."""
+    head = ["killed", "kills", *MEASURED.values(), "violations"]
+    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
+    for what in WHAT:
+        of = [row for row in all_rows if row["what"] == what]
+        if of:
+            cells = [_cell([row[key] for row in of if key in row]) for key in MEASURED]
+            lines.append(f"| {what} | {len(of)} | {' | '.join(cells)} | {sum(len(row['violations']) for row in of)} |")
+    return "\n".join(lines)
+
+
+def _cell(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds):.1f} s, {max(seconds):.1f} s" if seconds else "none due"
+
+
+def main() -> None:
+    """Kill what was asked for, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--what", default=",".join(WHAT), help="which, separated by commas")
+    parser.add_argument("--kills", type=int, default=50, help="of each")
+    parser.add_argument("--out", type=Path, required=True, help="a folder to keep what was measured")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    asked = given.what.split(",")
+    if unknown := set(asked) - set(WHAT):
+        parser.error(f"{', '.join(sorted(unknown))} cannot be killed; allowed: {', '.join(WHAT)}")
+    given.out.mkdir(parents=True, exist_ok=True)
+    for what in asked:
+        run(what, given.kills, given.out, given.seed)
+    print(table(rows(given.out)))
+    slow = [row for row in rows(given.out) if row["resume_s"] > GOAL_S]
+    wrong = sorted({each for row in rows(given.out) for each in row["violations"]})
+    print(f"\nslower than {GOAL_S:.0f} s: {len(slow)}; violations: {wrong or 'none'}")
+
+
+if __name__ == "__main__":
+    main()
