@@ -4,7 +4,6 @@ It changes nothing, also while others run the profile: unlike other readers it l
 `repair` does is what those would do: it moves them to `quarantine/`. Nothing is ever edited or deleted.
 """
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from pipeline.people import FOLDER as PEOPLE
 from pipeline.people import People
 from pipeline.profile import Profile, ProfileError, Role, listing
 from pipeline.rows import ANSWERS
+from pipeline.signing import fingerprint
 
 ROWS = {
     "labels": "answers",
@@ -197,7 +197,7 @@ def _ids(rows: Columns) -> np.ndarray:
     unit = np.ascontiguousarray(rows["unit"], "<f4")
     worlds = zip(rows["sim"].tolist(), rows["version"].tolist(), rows["seed"].tolist(), unit, strict=True)
     heads = [(f"{sim}/{version}/{seed}/".encode(), row.tobytes()) for sim, version, seed, row in worlds]
-    return np.array([hashlib.blake2b(head + row, digest_size=16).hexdigest() for head, row in heads], object)
+    return np.array([fingerprint(head + row) for head, row in heads], object)
 
 
 def _references(tables: dict[str, Columns]) -> Iterator[Finding]:

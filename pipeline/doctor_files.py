@@ -1,6 +1,5 @@
 """What the doctor looks at besides tables: films, versions, saved worlds, settings, and all else that lies there."""
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -14,6 +13,7 @@ from pipeline.parts import Columns
 from pipeline.patient import Finding, Patient, Step
 from pipeline.people import FOLDER as PEOPLE
 from pipeline.profile import ProfileError, Role
+from pipeline.signing import fingerprint
 from pipeline.store import below
 
 KNOWN = re.compile(
@@ -102,8 +102,8 @@ def _flaw_of_saved(profile: Patient, note: str, film: str) -> str:
         return flaw
     if not profile.store.exists(film):
         return "its film is not there"
-    digest = hashlib.blake2b(profile.store.get(film), digest_size=16).hexdigest()
-    return "" if f"{digest}.mp4" == json.loads(data).get("film") else "its film is not the one that was saved"
+    name = f"{fingerprint(profile.store.get(film))}.mp4"
+    return "" if name == json.loads(data).get("film") else "its film is not the one that was saved"
 
 
 def files(profile: Patient) -> Iterator[Finding]:

@@ -13,7 +13,6 @@ quarantine/             damaged files, each with a note that says why
 
 import contextlib
 import functools
-import hashlib
 import json
 import re
 import secrets
@@ -28,12 +27,13 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from pipeline import config as configs
-from pipeline import plugins
+from pipeline import customs, plugins
 from pipeline.config import Config, ConfigError
 from pipeline.lineage import Lineage
 from pipeline.parts import Columns, DamagedError, kinds
 from pipeline.roles import Claim, RoleTakenError, held
 from pipeline.rows import EmbeddingTable, EventTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
+from pipeline.signing import fingerprint
 from pipeline.store import KeyTakenError, Store, StoreError, below
 from pipeline.tables import GRACE_S, Table, WidthError
 
@@ -143,7 +143,7 @@ class Profile:
         """
         sim, version = self._sim
         world = f"{sim}/{version}/{seed}/".encode() + np.ascontiguousarray(unit, "<f4").tobytes()
-        return hashlib.blake2b(world, digest_size=16).hexdigest()
+        return fingerprint(world)
 
     def rollouts(self) -> RolloutTable:
         """All worlds, in order of block and position: the order does not depend on who finished first."""
@@ -189,7 +189,7 @@ class Profile:
 
     def add_film(self, rollout: str, mp4: bytes, source: str, frames: int, fps: float, size: int) -> str:
         """Add a film of a world; returns its file name, made from its content. Other fields as in `FilmTable`."""
-        file = f"{_hash(mp4)}.mp4"
+        file = f"{fingerprint(mp4)}.mp4"
         self.store.put(f"films/_mp4/{file}", mp4)  # before the row that names it
         row: dict[str, Any] = {"id": f"{rollout}-{file}", "rollout": rollout, "file": file, "source": source}
         row |= {"frames": frames, "fps": fps, "size": size, "time": time.time()}
@@ -215,7 +215,7 @@ class Profile:
             ProfileError: There is none, or not any more: a damaged film is quarantined.
         """
         data = self.film_path(file).read_bytes()
-        if f"{_hash(data)}.mp4" != file:
+        if f"{fingerprint(data)}.mp4" != file:
             self.quarantine(f"films/_mp4/{file}", "its bytes do not match the hash in its name")
             raise ProfileError(f"film {file} was damaged")
         return data
@@ -266,7 +266,7 @@ class Profile:
 
     def save(self, rollout: str, file: str, params: dict[str, Any]) -> Saved:
         """Keep a world: its film and its parameters, each a file of its own. Twice is once."""
-        if not self.store.exists(f"saved/{rollout}.json"):
+        if not (self.store.exists(f"saved/{rollout}.json") and self._is_whole(f"saved/{rollout}.json")):
             text = json.dumps({"rollout": rollout, "film": file, "params": params}, indent=2, sort_keys=True)
             self.store.delete(f"saved/{rollout}.mp4")  # of a save that was cut short
             with contextlib.suppress(KeyTakenError):
@@ -275,8 +275,13 @@ class Profile:
         return self._saved(f"saved/{rollout}.json")
 
     def saved(self) -> list[Saved]:
-        """All worlds that were kept, by id."""
-        return [self._saved(key) for key in self.store.list("saved/") if key.endswith(".json")]
+        """All worlds that were kept, by id; a text that is damaged is quarantined."""
+        return [self._saved(key) for key in self.store.list("saved/") if key.endswith(".json") and self._is_whole(key)]
+
+    def _is_whole(self, key: str) -> bool:
+        if flaw := customs.flaw(key, self.store.get(key)):
+            self.quarantine(key, flaw)
+        return not flaw
 
     def _saved(self, key: str) -> Saved:
         note = json.loads(self.store.get(key))
@@ -393,7 +398,3 @@ def listing(root: Path | str, *, archived: bool = False) -> list[str]:
     """The names of all profiles, sorted; those that were archived only if these are asked for."""
     folders = [path.parent for path in Path(root).glob("[!.]*/profile.toml")]
     return sorted(folder.name for folder in folders if archived or not (folder / "archived").exists())
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
