@@ -304,6 +304,7 @@ def _discard(profile: Profile, role: Role, manifest: Manifest) -> None:
 
 def _forget_weights(profile: Profile, role: Role, number: int) -> None:
     """Delete the weights of versions that are neither new nor milestones, and what killed commits left behind."""
+    profile.store.sweep(f"{role}/")
     keys = [key for key in profile.store.list(f"{role}/") if _WEIGHTS.fullmatch(key.rpartition("/")[2])]
     for key in keys:
         if not is_kept(_number(key), number):

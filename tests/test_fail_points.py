@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 import torch
 
 from benchmarks.invariants import violations
-from pipeline import checkpoint, doctor, parcel, shelf
+from pipeline import checkpoint, doctor, parcel, plugins, shelf
 from pipeline.config import Config
+from pipeline.driver import Driver
 from pipeline.profile import Profile, listing
 from pipeline.rows import Vote
-from tests.life import bytes_of, worlds, written
+from tests.life import Here, bytes_of, worlds, written
 
 STEPS = ("open", "write", "fsync", "link", "unlink", "rename", "replace", "mkdir")
 """The calls by which files are changed."""
@@ -160,6 +162,21 @@ def test_whoever_comes_after_a_kill_at_any_step_finds_the_old_or_the_new_and_goe
         shutil.copytree(made, root)
         step += 1
     assert step > 4  # there were steps to be killed at
+
+
+def test_what_killed_writers_left_goes_once_it_is_older_than_any_writer(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "p", tmp_path / "p")
+    for folder in ("films/_mp4", "saved", "rewardor", "labels"):
+        (tmp_path / "p" / folder).mkdir(exist_ok=True)
+        for name, age_s in ((".tmp-old", 3700), (".tmp-new", 10)):
+            path = tmp_path / "p" / folder / name
+            path.write_bytes(b"half")
+            os.utime(path, (time.time() - age_s,) * 2)
+    profile = Profile.open(tmp_path, "p")
+    sim = plugins.load("sims", "tests.sims.toy:Toy", {})
+    Driver(profile, sim, Here(sim), feed=False).tick(0)  # type: ignore[arg-type]
+    commit(profile)
+    assert {path.name for path in (tmp_path / "p").rglob(".tmp-*")} == {".tmp-new"}
 
 
 def test_a_new_profile_is_there_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
