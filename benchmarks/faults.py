@@ -9,9 +9,9 @@ trainer  one worker of a training job
 driver   the process of `alife run`, which serves the page and drives the rest
 tree     everything at once
 
-What was the command is given again. Measured are the seconds until an answer is acknowledged again (the person's look
-at the pair included), until a world or a film is there, and until both models know all answers; then everything that must
-hold is checked (see `invariants`). Each kill is a line of `OUT/kills.jsonl`; the same command goes on where it stopped.
+A command that ended is given again. Measured are the seconds until an answer is acknowledged again (the person's look
+at the pair included), until a world or a film is there, and until both models know all answers; then all that must hold
+is checked (see `invariants`). Each kill is a line of `OUT/kills.jsonl`; the same command goes on where it stopped.
 """
 
 import argparse
@@ -139,10 +139,10 @@ def until(done: Callable[[], Any], what: str) -> Any:
     return found
 
 
-def once(stage: Stage, what: str) -> dict[str, Any]:
-    """Kill once, and measure what follows."""
+def once(stage: Stage, what: str, longest_s: float = 6.0) -> dict[str, Any]:
+    """Kill once, after at most `longest_s` seconds, and measure what follows."""
     profile = Profile.open(stage.root, stage.name)
-    pause = stage.chance.uniform(0.5, 6.0)
+    pause = stage.chance.uniform(0.0, longest_s)
     time.sleep(pause)
     votes, simulated = len(stage.visitor.diary.saved), made(profile)
     at = time.monotonic()
@@ -199,7 +199,7 @@ def staged(root: Path, seed: int, *, apart: bool = False) -> Iterator[Stage]:
 
 
 def run(what: str, kills: int, out: Path, seed: int) -> None:
-    """Kill until there are so many kills of this sort; where something never came back, that is said, on a new stage."""
+    """Kill until there are so many kills of this sort; where something never comes back, say so and go on afresh."""
     while (done := sum(row["what"] == what for row in rows(out))) < kills:
         with (
             tempfile.TemporaryDirectory(prefix="alife-faults-") as folder,

@@ -14,5 +14,5 @@ KILLS = 3
 def test_labeling_and_training_go_on_when_simulators_and_trainers_are_killed(tmp_path: Path) -> None:
     with staged(tmp_path / "profiles", 0) as stage:
         for what in ("actor", "trainer") * KILLS:
-            assert once(stage, what)["violations"] == []
+            assert once(stage, what, 2.0)["violations"] == []
         assert len(stage.visitor.diary.saved) > 2 * KILLS
