@@ -14,6 +14,9 @@ from typing import Any
 
 import psutil
 
+from benchmarks.invariants import Diary
+from pipeline import signing
+
 PATIENCE_S = 240
 
 
@@ -23,7 +26,7 @@ class Visitor:
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-        self.acknowledged: dict[str, str] = {}
+        self.diary = Diary()
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         headers = {"content-type": "application/json", "x-alife": "1"}
@@ -45,19 +48,36 @@ class Visitor:
             assert time.monotonic() < end, "no pairs came"
             pairs = self.post("/api/pairs", {"want": min(4, count - done), "have": []})["pairs"]
             for pair in pairs:
-                vote = {"token": pair["token"], "answer": answer, "response_ms": 900}
-                receipt = self.post("/api/vote", vote)
-                assert receipt["saved"]
-                assert self.post("/api/vote", vote)["duplicate"]  # a double click
-                self.acknowledged[receipt["id"]] = answer
+                self.vote(pair["token"], answer)
+                assert self.vote(pair["token"], answer)["duplicate"]  # a double click
                 done += 1
                 time.sleep(pause)
             time.sleep(0 if pairs else 0.1)
 
+    def vote(self, token: str, answer: str) -> dict[str, Any]:
+        """Answer a pair; the diary says so, whatever comes of it."""
+        id_ = signing.fingerprint(token)
+        self.diary.sent.add((id_, answer))
+        receipt = self.post("/api/vote", {"token": token, "answer": answer, "response_ms": 900})
+        assert receipt["saved"]
+        assert receipt["id"] == id_
+        self.diary.saved.setdefault(id_, answer)
+        return receipt
 
-def launch(root: Path, name: str, port: int, *more: str) -> subprocess.Popen[bytes]:
-    """`alife run NAME`, with its output in `root.parent / "log"`."""
-    command = [sys.executable, "-m", "pipeline", "run", name, "--root", str(root), "--port", str(port), *more]
+    def undo(self) -> None:
+        """Take back the last answer. Nobody knows whether that was done if no receipt comes."""
+        self.diary.undoing.add([id_ for id_ in self.diary.saved if id_ not in self.diary.undone][-1])
+        self.diary.undone.add(self.post("/api/undo", {})["id"])
+
+
+def launch(root: Path, name: str, port: int, *more: str, verb: str = "run") -> subprocess.Popen[bytes]:
+    """`alife run NAME`, or another verb that has a page, with its output in `root.parent / "log"`."""
+    return start(root, verb, name, "--port", str(port), *more)
+
+
+def start(root: Path, verb: str, name: str, *more: str) -> subprocess.Popen[bytes]:
+    """Any verb, with its output in `root.parent / "log"`."""
+    command = [sys.executable, "-m", "pipeline", verb, name, "--root", str(root), *more]
     log = (root.parent / "log").open("ab")
     return subprocess.Popen(command, stdout=log, stderr=log)
 

@@ -8,8 +8,9 @@ import contextlib
 import hashlib
 import json
 import math
+import re
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -21,12 +22,26 @@ if TYPE_CHECKING:
 
 Role: TypeAlias = Literal["rewardor", "generator"]
 ROLES: tuple[Role, ...] = ("rewardor", "generator")
+_WEIGHTS = re.compile(r"\d{6}-[0-9a-f]{16}\.safetensors")
 KEEP_NEWEST = 3
 KEEP_EVERY = 10
 
 
 class CheckpointError(Exception):
     """Raised when weights are not finite, not there any more, or damaged."""
+
+
+class FlawError(ValueError):
+    """Raised when a file of a version is not what `commit` wrote.
+
+    Attributes:
+        key: Which file.
+        why: What is wrong with it.
+    """
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"{key}: {why}")
+        self.key, self.why = key, why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,39 +153,43 @@ def check(profile: Profile, role: Role) -> None:
     """Look at all versions without taking their word for anything.
 
     Raises:
-        ValueError: A file is not what `commit` wrote.
+        FlawError: A file is not what `commit` wrote.
     """
     keys = profile.store.list(f"{role}/")
-    known = {_check(profile, role, key, keys) for key in keys if key.endswith(".json")}
+    known = {check_version(profile, role, key) for key in keys if key.endswith(".json")}
     unknown = [key for key in keys if key.endswith(".safetensors") and key not in known]
     if unknown:
-        raise ValueError(f"{unknown[0]}: no manifest names it")
+        raise FlawError(unknown[0], "no manifest names it")
 
 
-def _check(profile: Profile, role: Role, key: str, keys: Collection[str]) -> str:
-    """Look at a version; returns the key of its weights."""
+def check_version(profile: Profile, role: Role, key: str) -> str:
+    """Look at the version that a manifest describes; returns the key of its weights, which may not have been kept.
+
+    Raises:
+        FlawError: It is not what `commit` wrote.
+    """
     import safetensors
 
     try:
         manifest = _parse(profile.store.get(key))
         weights = _weights_key(role, _number(key), manifest.sha256)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{key}: it is not a manifest: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise FlawError(key, f"it is not a manifest: {error}") from error
     if (manifest.number, manifest.weights) != (_number(key), weights) or not isinstance(manifest.snapshot, dict):
-        raise ValueError(f"{key}: it is the manifest of another version")
+        raise FlawError(key, "it is the manifest of another version")
     numbers = [manifest.time, *manifest.metrics.values()]
     if not all(isinstance(number, float) for number in numbers) or not math.isfinite(manifest.time):
-        raise ValueError(f"{key}: its time or its metrics are no numbers")
+        raise FlawError(key, "its time or its metrics are no numbers")
     if not _is_of_people(manifest.more.get("expected", {}), manifest.more.get("labelers", [])):
-        raise ValueError(f"{key}: what it says of answers or labelers is not what a fit writes")
-    try:
-        data = profile.store.get(weights) if weights in keys else None
-        if data is not None and hashlib.sha256(data).hexdigest() != manifest.sha256:
-            raise ValueError(f"{weights}: its bytes do not match the hash in its manifest")
-        if data is not None:
+        raise FlawError(key, "what it says of answers or labelers is not what a fit writes")
+    with contextlib.suppress(FileNotFoundError):
+        data = profile.store.get(weights)
+        if hashlib.sha256(data).hexdigest() != manifest.sha256:
+            raise FlawError(weights, "its bytes do not match the hash in its manifest")
+        try:
             safetensors.deserialize(data)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{weights}: {error}") from error
+        except safetensors.SafetensorError as error:
+            raise FlawError(weights, str(error)) from error
     return weights
 
 
@@ -203,7 +222,8 @@ def _number(key: str) -> int:
 def last_number(profile: Profile, role: Role) -> int:
     """The last number that was used, be it by a version that was quarantined or by an ancestor: rows may name it."""
     keys = profile.store.list(f"{role}/") + profile.store.list(f"quarantine/{role}/")
-    return max([profile.lineage.last(role), *map(_number, keys)])
+    ours = [key for key in keys if key.rpartition("/")[2][:6].isdecimal()]  # not what somebody else left there
+    return max([profile.lineage.last(role), *map(_number, ours)])
 
 
 def _commit_as(profile: Profile, role: Role, number: int, data: bytes, manifest: dict[str, Any]) -> bool:
@@ -284,7 +304,13 @@ def _discard(profile: Profile, role: Role, manifest: Manifest) -> None:
 
 def _forget_weights(profile: Profile, role: Role, number: int) -> None:
     """Delete the weights of versions that are neither new nor milestones, and what killed commits left behind."""
-    keys = [key for key in profile.store.list(f"{role}/") if key.endswith(".safetensors")]
+    profile.store.sweep(f"{role}/")
+    keys = [key for key in profile.store.list(f"{role}/") if _WEIGHTS.fullmatch(key.rpartition("/")[2])]
     for key in keys:
-        if _number(key) <= number - KEEP_NEWEST and _number(key) % KEEP_EVERY:
+        if not is_kept(_number(key), number):
             profile.store.delete(key)
+
+
+def is_kept(number: int, last: int) -> bool:
+    """Whether the weights of a version stay, once `last` is the last one."""
+    return number > last - KEEP_NEWEST or number % KEEP_EVERY == 0

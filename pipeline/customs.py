@@ -22,6 +22,7 @@ import psutil
 
 from pipeline import config
 from pipeline.config import Config
+from pipeline.signing import fingerprint
 from pipeline.store import AnyStore
 
 INDEX, SETTINGS = "alife.json", "profile.toml"
@@ -158,7 +159,7 @@ def flaw(key: str, data: bytes) -> str:
     stem, _, kind = name.partition(".")
     if kind == "mp4" and data[4:8] != b"ftyp":
         return "it is not an mp4"
-    if folder == "films/_mp4" and hashlib.blake2b(data, digest_size=16).hexdigest() != stem:
+    if folder == "films/_mp4" and fingerprint(data) != stem:
         return "its bytes do not match the hash in its name"
     if folder == "saved" and kind == "json":
         note = _json(data)

@@ -115,6 +115,8 @@ class Driver:
             self._hand_out_blocks()
         if time.monotonic() > self._tidy_at:
             self.profile.compact()
+            for folder in ("films/_mp4/", "saved/"):
+                self.profile.store.sweep(folder)
             self._tidy_at = time.monotonic() + TIDY_S
 
     def browse(self, count: int, seed: int) -> str:

@@ -1,5 +1,6 @@
-"""The verbs that keep profiles: going on from one, comparing two, tuning some, putting one away, sending, receiving."""
+"""The verbs that keep profiles: fork, compare, tune, archive, export, import, doctor."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -148,6 +149,28 @@ def import_(
     print(f"Made {profile.path} with {labels} labels and {worlds} worlds. Next: alife run {profile.name}")
 
 
+@verbs.command()
+def doctor(
+    name: NameArgument,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Move damaged files to quarantine/; nothing is edited or deleted.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    root: RootOption = ROOT,
+) -> None:
+    """Look at every file of a profile: what is damaged or missing, and whether anything is lost.
+
+    Exit status 0: all is well; 1: something is damaged or missing, or lies in quarantine. It changes nothing without
+    --repair, and may be used while the profile runs.
+    """
+    from pipeline import doctor as work
+
+    report = work.examine(root, name, _Count("looked at").step)
+    moved = work.repair(report) if repair else []
+    print(json.dumps(work.as_json(report, moved), indent=2) if as_json else work.tell(report, moved, asked=repair))
+    raise typer.Exit(1 if report.damage else 0)
+
+
 class _Count:
     """Says now and then how many files are done, to those who watch."""
 
@@ -158,6 +181,6 @@ class _Count:
 
     def step(self, files: int) -> None:
         """Some more are done."""
-        self.files += files
-        if self.files % self.EVERY == 0:
+        before, self.files = self.files, self.files + files
+        if before // self.EVERY < self.files // self.EVERY:
             print(f"{self.files} files {self.what} …", file=sys.stderr, flush=True)

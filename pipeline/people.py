@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline import signing
+from pipeline.parts import Columns
 from pipeline.profile import Profile
 from pipeline.rows import LabelTable
 from pipeline.store import StoreError
@@ -73,6 +74,11 @@ class People:
         found = profile.cache.get("people") or profile.cache.setdefault("people", cls(profile))
         assert isinstance(found, cls)
         return found
+
+    @property
+    def rows(self) -> Columns:
+        """What was written down, in order."""
+        return self._table.read()
 
     @property
     def invitation(self) -> str:

@@ -13,7 +13,6 @@ quarantine/             damaged files, each with a note that says why
 
 import contextlib
 import functools
-import hashlib
 import json
 import re
 import secrets
@@ -27,14 +26,15 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 
 from pipeline import config as configs
-from pipeline import plugins
+from pipeline import customs, plugins
 from pipeline.config import Config, ConfigError
 from pipeline.lineage import Lineage
 from pipeline.parts import Columns, DamagedError, kinds
 from pipeline.roles import Held, RoleTakenError, claim, is_held
 from pipeline.root import Root, place
 from pipeline.rows import EmbeddingTable, EventTable, FilmTable, LabelTable, RolloutTable, Saved, Vote
-from pipeline.store import KeyTakenError, StoreError, open_store
+from pipeline.signing import fingerprint
+from pipeline.store import KeyTakenError, StoreError, below, open_store
 from pipeline.tables import GRACE_S, Table, WidthError
 
 Role: TypeAlias = Literal["page", "train", "rewardor", "generator"]
@@ -146,7 +146,7 @@ class Profile:
         """
         sim, version = self._sim
         world = f"{sim}/{version}/{seed}/".encode() + np.ascontiguousarray(unit, "<f4").tobytes()
-        return hashlib.blake2b(world, digest_size=16).hexdigest()
+        return fingerprint(world)
 
     def rollouts(self) -> RolloutTable:
         """All worlds, in order of block and position: the order does not depend on who finished first."""
@@ -192,7 +192,7 @@ class Profile:
 
     def add_film(self, rollout: str, mp4: bytes, source: str, frames: int, fps: float, size: int) -> str:
         """Add a film of a world; returns its file name, made from its content. Other fields as in `FilmTable`."""
-        file = f"{_hash(mp4)}.mp4"
+        file = f"{fingerprint(mp4)}.mp4"
         self.store.put(f"films/_mp4/{file}", mp4)  # before the row that names it
         row: dict[str, Any] = {"id": f"{rollout}-{file}", "rollout": rollout, "file": file, "source": source}
         row |= {"frames": frames, "fps": fps, "size": size, "time": time.time()}
@@ -209,7 +209,7 @@ class Profile:
         for store in (self.store, *self.lineage.stores) if re.fullmatch(r"[0-9a-f]{32}\.mp4", file) else ():
             with contextlib.suppress(FileNotFoundError):
                 data = store.get(key)
-                if f"{_hash(data)}.mp4" == file:
+                if f"{fingerprint(data)}.mp4" == file:
                     return data
                 self.quarantine(key, "its bytes do not match the hash in its name")
                 raise ProfileError(f"film {file} was damaged")
@@ -261,7 +261,7 @@ class Profile:
 
     def save(self, rollout: str, file: str, params: dict[str, Any]) -> Saved:
         """Keep a world: its film and its parameters, each a file of its own. Twice is once."""
-        if not self.store.exists(f"saved/{rollout}.json"):
+        if not (self.store.exists(f"saved/{rollout}.json") and self._is_whole(f"saved/{rollout}.json")):
             text = json.dumps({"rollout": rollout, "film": file, "params": params}, indent=2, sort_keys=True)
             self.store.delete(f"saved/{rollout}.mp4")  # of a save that was cut short
             with contextlib.suppress(KeyTakenError):
@@ -270,8 +270,13 @@ class Profile:
         return self._saved(f"saved/{rollout}.json")
 
     def saved(self) -> list[Saved]:
-        """All worlds that were kept, by id."""
-        return [self._saved(key) for key in self.store.list("saved/") if key.endswith(".json")]
+        """All worlds that were kept, by id; a text that is damaged is quarantined."""
+        return [self._saved(key) for key in self.store.list("saved/") if key.endswith(".json") and self._is_whole(key)]
+
+    def _is_whole(self, key: str) -> bool:
+        if flaw := customs.flaw(key, self.store.get(key)):
+            self.quarantine(key, flaw)
+        return not flaw
 
     def _saved(self, key: str) -> Saved:
         note = json.loads(self.store.get(key))
@@ -343,8 +348,7 @@ class Profile:
 
     def problems(self) -> list[str]:
         """What is damaged, a line each: the file, and why."""
-        folders = [key for key in self.store.list("quarantine/") if key.endswith("/")]
-        notes = [key for folder in folders for key in self.store.list(folder) if key.endswith(".reason")]
+        notes = [key for key in below(self.store, "quarantine/") if key.endswith(".reason")]
         moved = {key.removeprefix("quarantine/").removesuffix(".reason"): self.store.get(key).decode() for key in notes}
         return [f"{key}: {reason}" for key, reason in sorted((self._unreadable | moved).items())]
 
@@ -394,7 +398,3 @@ def listing(root: Root | str, *, archived: bool = False) -> list[str]:
     store = open_store(place(root))
     names = [key for key in store.list("") if key.endswith("/") and store.exists(f"{key}profile.toml")]
     return sorted(name[:-1] for name in names if archived or not store.exists(f"{name}archived"))
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()

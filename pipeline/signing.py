@@ -27,9 +27,10 @@ def code(key: bytes, purpose: str) -> str:
     return "-".join(text[start : start + 5] for start in range(0, 20, 5))
 
 
-def fingerprint(text: str) -> str:
-    """A short name for any text, 32 hexadecimal digits."""
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def fingerprint(content: str | bytes) -> str:
+    """A short name for any text or bytes, 32 hexadecimal digits."""
+    data = content.encode() if isinstance(content, str) else content
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _tag(key: bytes, purpose: str, text: str) -> bytes:

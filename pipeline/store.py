@@ -10,6 +10,7 @@ import errno
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -184,6 +185,15 @@ def check_key(key: str) -> None:
     """Raise a ValueError unless something is a key, or a prefix of keys."""
     if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")) or "\0" in key:
         raise ValueError(f"{key!r} is not a key: keys are relative paths without '..'")
+
+
+def below(store: AnyStore, prefix: str) -> Iterator[str]:
+    """All keys below a prefix that ends in a slash, however deep, sorted."""
+    for key in store.list(prefix):
+        if key.endswith("/"):
+            yield from below(store, key)
+        else:
+            yield key
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+
+from benchmarks.invariants import Diary
 from pipeline import checkpoint, plugins, train
 from pipeline.config import Config, Plugin, RolloutPlan
 from pipeline.driver import Driver
 from pipeline.profile import Profile
 from pipeline.roll import roll_here
 from pipeline.rollouts import Job
-from pipeline.rows import Vote
+from pipeline.rows import RolloutTable, Vote
 
 SMALL = Config(
     sim=Plugin(name="tests.sims.toy:Toy", options={"steps": 31}),
@@ -49,6 +52,17 @@ def settle(profile: Profile) -> None:
             train.train(profile, role, once=True)
 
 
+def worlds(profile: Profile, count: int) -> list[str]:
+    """Living worlds that nobody simulated; returns their ids."""
+    unit = np.random.default_rng(0).random((count, 3), np.float32)
+    ids = [profile.rollout_id(row, seed) for seed, row in enumerate(unit)]
+    texts = {"status": "alive", "origin": "browse", "error": ""}
+    numbers = {"block": np.full(count, -1), "seed": np.arange(count), "generator": np.full(count, -1)}
+    columns = numbers | {name: np.full(count, text) for name, text in texts.items()}
+    profile.add_rollouts(RolloutTable(id=np.array(ids), unit=unit, time=np.zeros(count), **columns))
+    return ids
+
+
 def answer(profile: Profile, count: int, who: str = "me") -> None:
     """Some votes on pairs of living worlds, for the one with the smaller id."""
     rollouts, start = profile.rollouts(), len(profile.label_events().id)
@@ -74,6 +88,15 @@ def lived(root: Path, name: str, config: Config = SMALL) -> Profile:
         answer(profile, 6)
         settle(profile)
     return profile
+
+
+def written(profile: Profile) -> Diary:
+    """What clients would have written down who did just what is there."""
+    events = profile.label_events()
+    votes = events.where(events.event == "vote")
+    answers = dict(zip(votes.id.tolist(), votes.answer.tolist(), strict=True))
+    undone = set(events.target[events.event == "undo"].tolist())
+    return Diary(set(answers.items()), answers, set(undone), undone)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

@@ -201,6 +201,14 @@ def test_a_damaged_manifest_is_quarantined(profile: Profile) -> None:
     assert [problem.split(":")[0] for problem in fresh.problems()] == ["rewardor/000002.json"]
 
 
+def test_what_somebody_else_left_among_the_versions_stops_nobody(profile: Profile) -> None:
+    commit(profile)
+    for name in ("notes.txt", "best.safetensors"):
+        (profile.path / "rewardor" / name).write_text("mine")
+    assert [commit(profile) for _ in range(4)] == [2, 3, 4, 5]
+    assert (profile.path / "rewardor" / "best.safetensors").read_text() == "mine"
+
+
 def test_looking_again_reads_nothing_again(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     commit(profile)
     fresh = again(profile)

@@ -208,6 +208,7 @@ def test_a_damaged_film_is_quarantined(profile: Profile) -> None:
     with pytest.raises(ProfileError, match="no film"):
         profile.film_bytes(file)
     assert file in profile.problems()[0]
+    assert again(profile).problems() == profile.problems()
     assert profile.add_film("a", b"mp4", "source", 90, 24.0, 256) == file
     assert profile.film_bytes(file) == b"mp4"
 
@@ -228,6 +229,17 @@ def test_worlds_are_kept_as_a_film_and_a_text(profile: Profile) -> None:
         "film": file,
         "params": {"mu": 0.15},
     }
+
+
+def test_a_damaged_text_of_a_saved_world_is_quarantined_and_it_can_be_saved_again(profile: Profile) -> None:
+    file = profile.add_film("a", b"\0\0\0\x18ftyp", "source", 90, 24.0, 256)
+    kept = profile.save("a", file, {"mu": 0.15})
+    kept.film.with_suffix(".json").write_text('{"rollout')
+    fresh = again(profile)
+    assert fresh.saved() == []
+    assert fresh.problems() == ["saved/a.json: it does not describe the world that its name says"]
+    assert profile.save("a", file, {"mu": 0.15}) == kept
+    assert again(profile).saved() == [kept]
 
 
 def test_a_pause_outlives_who_asked_for_it(profile: Profile) -> None:
