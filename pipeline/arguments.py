@@ -22,6 +22,8 @@ def _lasting(root: Path) -> Path:
 RootOption = Annotated[
     Path, typer.Option("--root", envvar="ALIFE_ROOT", callback=_lasting, help="Folder of the profiles.")
 ]
+EarlyRootOption = Annotated[Path, typer.Option("--root", envvar="ALIFE_ROOT", help="Folder of the profiles.")]
+"""Before the verb, which may still be told another one."""
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

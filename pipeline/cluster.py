@@ -3,8 +3,11 @@
 import contextlib
 import logging
 import os
+import secrets
+import shlex
 import shutil
 import stat
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +126,69 @@ def _end(process: psutil.Process) -> None:
     command = " ".join(process.cmdline())
     if ("ray::" in command or "/ray/" in command) and "gcs_server" not in command:  # Ray asks that one what to end
         process.kill()
+
+
+STOP_S = 30
+"""Seconds that a job has to end well after `ray job stop`, instead of Ray's 3."""
+STAYS = ["profiles", ".venv", ".git", ".mypy_cache", ".pytest_cache", ".ruff_cache"]
+"""What is not sent to a cluster, besides what .gitignore and .rayignore name."""
+
+
+def submit(words: Sequence[str], name: str, tree: Path, address: str) -> str:
+    """Send code to a cluster and run a command line there, in the folder with that code.
+
+    Args:
+        words: The command line.
+        name: Begins the id of the job.
+        tree: The folder with the code.
+        address: Of the cluster's dashboard, through which jobs come.
+
+    Returns:
+        The id of the job.
+
+    Raises:
+        ConfigError: The cluster is out of reach, does not let us in, or does not take the code.
+    """
+    from ray.job_submission import JobSubmissionClient
+
+    if not address.startswith(("http://", "https://")):
+        raise ConfigError(f'address "{address}" is not one of a dashboard, such as http://127.0.0.1:8265')
+    logging.getLogger("ray").setLevel(logging.ERROR)  # it would tell what it packs
+    token = _token()
+    try:
+        client = JobSubmissionClient(address, headers={"Authorization": f"Bearer {token}"} if token else {})
+        job: str = client.submit_job(
+            entrypoint=shlex.join(words),
+            submission_id=f"{name}-{secrets.token_hex(3)}",
+            runtime_env={
+                "working_dir": str(tree),
+                "excludes": STAYS,
+                "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S)},
+            },
+        )
+    except ConnectionError:
+        raise ConfigError(
+            f"no cluster answers at {address}. Is it up (ray up cluster.yaml), and is its port forwarded in another "
+            "terminal (ray attach cluster.yaml -p 8265 -p 7860)?"
+        ) from None
+    except ray.exceptions.AuthenticationError:
+        why = "refuses the token of this computer" if token else "asks for a token, and this computer has none"
+        raise ConfigError(
+            f"the cluster at {address} {why}. It is read from RAY_AUTH_TOKEN, the file that RAY_AUTH_TOKEN_PATH names, "
+            "or ~/.ray/auth_token, and must be the one with which the cluster was started"
+        ) from None
+    except RuntimeError as error:
+        hint = " Name big folders in .rayignore: Ray takes 100 MiB." if "413" in str(error) else ""
+        raise ConfigError(f"the cluster at {address} does not take the job: {error}{hint}") from None
+    return job
+
+
+def _token() -> str:
+    """What opens clusters, from where Ray looks for it; empty where there is none."""
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    with contextlib.suppress(OSError):
+        return os.environ.get("RAY_AUTH_TOKEN") or path.read_text().strip()
+    return ""
 
 
 def sweep(home: Path, prefix: str) -> None:
