@@ -81,6 +81,7 @@ class _Progress:
         return join([self.done[start] for start in sorted(self.done)], self.job.ask)
 
 
+UNREACHED = "its machine could not be reached"
 MB = 1_000_000
 LOOK_S = 0.2  # between two looks at a simulator's memory
 NICE = 15  # how far simulators stand back, as in nice(1): further than `cluster.NICE` and what is beside training
@@ -269,8 +270,9 @@ class Pool:
         try:
             ray.get(ref)
         except ray.exceptions.RayError as error:
-            self._event(f"a simulator did not start: {_cause(error)}")
-            if not self._lost(self._node[actor]):
+            lost = self._lost(self._node[actor])
+            self._event(f"a simulator did not start: {UNREACHED if lost else _cause(error)}")
+            if not lost:
                 time.sleep(1.0)  # a broken installation must not turn into a storm of processes
             self._end(actor)
             self._fill()
@@ -354,6 +356,8 @@ def _its_own(error: Exception) -> bool:
 
 def _cause(error: Exception) -> str:
     """The last line of what Ray tells about an error, which is where the reason stands."""
+    if not _its_own(error):
+        return UNREACHED
     if "Worker unexpectedly exits" in str(error):  # Ray guesses at length, and does not know either
         return "its process ended without a word: it crashed outside Python, exited, or was killed"
     lines: Iterable[str] = [line.strip() for line in str(error).splitlines() if line.strip()]
