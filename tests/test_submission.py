@@ -2,15 +2,19 @@
 
 import io
 import json
+import signal
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from pipeline import submission
+from pipeline import run, submission
+from pipeline.config import Config
+from pipeline.profile import Profile
 
 TOKEN = "open sesame"
 
@@ -156,3 +160,21 @@ def test_mistakes_are_found_before_anything_travels(alife: Call, words: tuple[st
     status, _, said = alife(*words)
     assert status == 2
     assert complaint in said
+
+
+def test_sigterm_unwinds_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # uvicorn ends its own work, and then raises the signal again
+    ended: list[str] = []
+    studio = SimpleNamespace(start=lambda: None, close=lambda: ended.append("studio"))
+    monkeypatch.setattr("pipeline.studio.RunningStudio", lambda *_, **__: studio)
+    monkeypatch.setattr("pipeline.app.server.serve", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("pipeline.cluster.stop", lambda: ended.append("Ray"))
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Profile.create(tmp_path, "mine", Config())
+    try:
+        with pytest.raises(SystemExit) as end:
+            run.serve(tmp_path, "mine", train=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert end.value.code == 143
+    assert ended == ["studio", "Ray"]
