@@ -99,12 +99,13 @@ class Machine:
             each.mkdir(parents=True)
         (folder / "owner" / ".ray" / "auth_token").write_text(self.token)
         # what setup_commands write to /etc/profile.d elsewhere
-        exports = {"PATH": f"{PROGRAMS}:$PATH", "ALIFE_ROOT": self.profiles, **self._quiet()}
+        exports = {"PATH": f"{PROGRAMS}:$PATH", "ALIFE_ROOT": self.profiles, **self._ray()}
         (self.home / ".profile").write_text("".join(f"export {key}={value}\n" for key, value in exports.items()))
         self._open_ssh()
 
-    def _quiet(self) -> dict[str, str]:
-        return {"RAY_TMPDIR": str(self.folder / "ray"), "RAY_raylet_start_wait_time_s": "120"}
+    def _ray(self) -> dict[str, str]:
+        patience = {"RAY_raylet_start_wait_time_s": "120", "RAY_agent_register_timeout_ms": "120000"}
+        return {"RAY_TMPDIR": str(self.folder / "ray"), **patience}
 
     def _open_ssh(self) -> None:
         for key in ("key", "host"):
@@ -150,7 +151,7 @@ class Machine:
         Raises:
             RuntimeError: It failed.
         """
-        environment = {**os.environ, **self._quiet(), "HOME": str(self.folder / "owner"), "RAY_AUTH_MODE": "token"}
+        environment = {**os.environ, **self._ray(), "HOME": str(self.folder / "owner"), "RAY_AUTH_MODE": "token"}
         environment["PATH"] = f"{PROGRAMS}:{environment['PATH']}"
         for key in ("RAY_ADDRESS", "ALIFE_ROOT", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
             environment.pop(key, None)

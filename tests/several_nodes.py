@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from typing import Any
 
+from ray.experimental.internal_kv import _internal_kv_get
+
 from benchmarks import nodes, sleeper
 from pipeline import cluster
 from pipeline.roll import Rolled
@@ -24,6 +26,8 @@ def main() -> None:
         look(pool, reach)
         facts["three"] = work(pool, 24)
 
+        cluster.wish(7)
+        facts["wished"] = len(json.loads(_internal_kv_get("autoscaler_resource_request")))
         nodes.join(there, 1)
         facts["newcomer"] = sleeper.number(next(node for node in cluster.nodes() if node not in reach.plan.nodes))
         look(pool, reach)

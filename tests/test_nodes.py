@@ -26,6 +26,10 @@ def test_work_spreads_evenly_over_all_nodes(facts: dict) -> None:
     assert sum(facts["three"].values()) == 24
 
 
+def test_an_autoscaler_hears_what_is_wished_for(facts: dict) -> None:
+    assert facts["wished"] == 7
+
+
 def test_a_node_that_joins_is_used(facts: dict) -> None:
     assert str(facts["newcomer"]) not in facts["three"]
     assert facts["four"][str(facts["newcomer"])] >= 4
