@@ -34,7 +34,7 @@ from pipeline.profile import Profile
 
 ROOT = Path(__file__).parents[1]
 NAME = "proof"
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -64,9 +64,11 @@ def _prove(there: "Machine", labels: int) -> None:
     visitor = Visitor(page)
     with timed("until the page answers"):
         wait(visitor.up)
+    profile = Profile.open(there.profiles, NAME)
+    with timed("until there is a pair of films"):
+        wait(lambda: len(profile.films().file) >= 2)
     with timed(f"until {labels} pairs are labeled"):
         visitor.label(labels, "left")
-    profile = Profile.open(there.profiles, NAME)
     with timed("until both models know them"):
         wait(lambda: know_all(profile, labels))
     newest = {role: loop.newest(profile, role).number for role in ("rewardor", "generator")}
@@ -104,8 +106,7 @@ class Machine:
         self._open_ssh()
 
     def _ray(self) -> dict[str, str]:
-        patience = {"RAY_raylet_start_wait_time_s": "120", "RAY_agent_register_timeout_ms": "120000"}
-        return {"RAY_TMPDIR": str(self.folder / "ray"), **patience}
+        return {"RAY_TMPDIR": str(self.folder / "ray"), "RAY_raylet_start_wait_time_s": "120"}
 
     def _open_ssh(self) -> None:
         for key in ("key", "host"):
@@ -177,7 +178,10 @@ def start(port: int) -> str:
     """How cluster.yaml starts a head, on ports of its own and with two CPUs, whatever the machine has."""
     machines = yaml.safe_load((ROOT / "cluster.yaml").read_text())
     (command,) = [each for each in machines["head_start_ray_commands"] if "ray start" in each]
-    own = f"--dashboard-port={port} --ray-client-server-port={free_port()} --dashboard-agent-listen-port={free_port()}"
+    # a raylet gives up on servers that take longer than 15 s to say which ports they found; these know them
+    servers = ("ray-client-server", "dashboard-agent-grpc", "metrics-export", "runtime-env-agent")
+    own = " ".join(f"--{server}-port={free_port()}" for server in servers)
+    own += f" --dashboard-port={port} --dashboard-agent-listen-port={free_port()}"
     small = f"--num-cpus=2 --object-store-memory=300000000 {own}"
     return f"{command.replace('--port=6379', f'--port={free_port()}')} {small}"
 

@@ -172,7 +172,6 @@ def start(*, quiet: bool = False) -> None:
     level = logging.ERROR if quiet else logging.INFO
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "120000")  # a busy machine starts Python slowly
     os.environ.setdefault("RAY_worker_niceness", str(NICE))
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=False, logging_level=level)

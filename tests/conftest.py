@@ -19,7 +19,6 @@ os.environ.update(
     RAY_TMPDIR=RAY_FOLDER,
     RAY_USAGE_STATS_ENABLED="0",
     RAY_raylet_start_wait_time_s="120",
-    RAY_agent_register_timeout_ms="120000",
 )
 os.environ.pop("ALIFE_ROOT", None)
 
