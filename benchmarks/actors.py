@@ -24,7 +24,7 @@ from pipeline import cluster, plugins
 from pipeline.config import Plugin
 from pipeline.driver import Embed
 from pipeline.roll import roll_here
-from pipeline.rollouts import NICE, Job, Pool
+from pipeline.rollouts import ANYWHERE, NICE, Job, Pool
 
 ACTORS, BLOCK = 2, 25
 SIMULATOR = "ray::_Simulator"
@@ -119,7 +119,7 @@ def _work(name: str, blocks: int, counter: Any, pipe: Connection) -> None:
 def _pool(name: str, blocks: int) -> tuple[Callable[[], Figures], Callable[[], None]]:
     """The same for the pool: all blocks are due, and are handed out as the driver does."""
     cluster.start()
-    pool = Pool(Plugin(name=name), size=ACTORS, cpus=0.5, timeout=300.0)
+    pool = Pool(Plugin(name=name), places={ANYWHERE: ACTORS}, cpus=0.5, timeout=300.0)
     sim = plugins.load("sims", name, {})
     while pool.ready < ACTORS:
         pool.collect(0.1)

@@ -12,7 +12,8 @@ ROOT: Root = Path("profiles")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The profile.")]
 
 
-def _place(text: str) -> Root:
+def place_of(text: str) -> Root:
+    """A place by its name, or a message that says what is wrong with it."""
     try:
         return place(text)
     except ValueError as error:
@@ -34,11 +35,16 @@ RootOption = Annotated[
         "--root",
         metavar="PLACE",
         envvar="ALIFE_ROOT",
-        parser=_place,
+        parser=place_of,
         callback=_lasting,
         help="Where the profiles are: a folder, or s3://BUCKET/PREFIX.",
     ),
 ]
+EarlyRootOption = Annotated[
+    Root,
+    typer.Option("--root", metavar="PLACE", envvar="ALIFE_ROOT", parser=place_of, help="Where the profiles are."),
+]
+"""Before the verb, which may still be told another one."""
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

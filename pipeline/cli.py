@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from pipeline import keeping
-from pipeline.arguments import ROOT, NameArgument, RootOption, SetOption
+from pipeline import keeping, submission
+from pipeline.arguments import ROOT, EarlyRootOption, NameArgument, RootOption, SetOption
 
 if TYPE_CHECKING:
     from pipeline.profile import Profile
@@ -44,6 +44,7 @@ class Verbs(TyperGroup):
 app = typer.Typer(cls=Verbs, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=ABOUT)
 
 app.add_typer(keeping.verbs)
+app.add_typer(submission.verbs)
 
 FILES = (".py", ".toml")
 """What names a file: code, or the description of a program."""
@@ -92,7 +93,7 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 
 @app.callback(invoke_without_command=True)
-def launch(context: typer.Context, root: RootOption = ROOT) -> None:
+def launch(context: typer.Context, root: EarlyRootOption = ROOT) -> None:
     """Take --root before the verb as well as after it; without a verb, ask."""
     os.environ["ALIFE_ROOT"] = str(root)
     if context.invoked_subcommand is not None:

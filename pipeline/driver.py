@@ -137,6 +137,14 @@ class Driver:
         keys = [*self._requests, *self.pool.keys]
         return sum(key.count for key in keys if isinstance(key, Browse) and key.request == request)
 
+    def waiting(self) -> int:
+        """How many jobs are due that the pool has not been given, since it is full."""
+        if not self.feed:
+            return 0
+        flying = {key.number for key in self.pool.keys if isinstance(key, Block)}
+        due = loop.due_blocks(self.profile, patient=self.patient)
+        return sum(block.number not in flying for block in due)
+
     # -- handing out --------------------------------------------------------------------------------------------------
 
     def _hand_out_films(self) -> None:

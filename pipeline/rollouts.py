@@ -10,20 +10,23 @@ import os
 import resource
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import psutil
 import ray
 from ray.actor import ActorHandle
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline import plugins
+from pipeline import cluster, plugins
 from pipeline.config import Plugin, RolloutPlan
 from pipeline.roll import Ask, Rolled, failure, join, roll_here
 
 IN_FLIGHT = 2  # jobs per actor: one at work and one waiting, so that an actor never idles between two
 ATTEMPTS = 2  # of a job as a whole; then its rows are tried one by one
+ANYWHERE = ""
+"""In place of a node's id: whichever Ray chooses."""
 
 
 @dataclass
@@ -78,6 +81,7 @@ class _Progress:
         return join([self.done[start] for start in sorted(self.done)], self.job.ask)
 
 
+UNREACHED = "its machine could not be reached"
 MB = 1_000_000
 LOOK_S = 0.2  # between two looks at a simulator's memory
 NICE = 15  # how far simulators stand back, as in nice(1): further than `cluster.NICE` and what is beside training
@@ -124,7 +128,7 @@ class Pool:
 
     Args:
         sim: What to simulate.
-        size: How many simulators to ask for; those that the cluster cannot place wait without harm.
+        places: How many simulators on which nodes; those that find no room wait without harm.
         cpus: CPU tickets of each.
         timeout: Seconds that one job may take.
         memory: Megabytes that one simulator may take.
@@ -135,32 +139,57 @@ class Pool:
         self,
         sim: Plugin,
         *,
-        size: int,
+        places: Mapping[str, int],
         cpus: float,
         timeout: float,
         memory: float = RolloutPlan.memory_mb,
         event: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._make = ray.remote(num_cpus=cpus, max_restarts=0, concurrency_groups={"watch": 1})(_Simulator).remote
+        self._class = ray.remote(num_cpus=cpus, max_restarts=0, concurrency_groups={"watch": 1})(_Simulator)
         self._sim, self._timeout, self._memory, self._event = sim, timeout, memory, event
+        self._places: dict[str, int] = {}
+        self._node: dict[ActorHandle, str] = {}
         self._watches: dict[ray.ObjectRef, ActorHandle] = {}
         self._starting: dict[ray.ObjectRef, ActorHandle] = {}
         self._load: dict[ActorHandle, int] = {}
         self._waiting: deque[_Piece] = deque()
         self._flying: dict[ray.ObjectRef, _Piece] = {}
         self._jobs: dict[Hashable, _Progress] = {}
-        self.size = 0
-        self.grow(size)
+        self.spread(places)
 
-    def grow(self, size: int) -> None:
-        """Ask for simulators until there are `size`."""
-        for _ in range(self.size, size):
-            self._start()
-        self.size = max(self.size, size)
+    def spread(self, places: Mapping[str, int]) -> None:
+        """Have so many simulators on these nodes and none elsewhere; what is at work on others is done again."""
+        self._places = dict(places)
+        for node in set(self._node.values()):
+            there = [actor for actor in self._node if self._node[actor] == node]
+            for actor in there[places.get(node, 0) :]:
+                self._waiting.extendleft(self._end(actor))
+        self._fill()
 
-    def _start(self) -> None:
-        actor = self._make(self._sim, self._memory)
+    def _fill(self) -> None:
+        for node, count in self._places.items():
+            for _ in range(count - sum(place == node for place in self._node.values())):
+                self._start(node)
+
+    def _start(self, node: str) -> None:
+        where = "DEFAULT" if node == ANYWHERE else NodeAffinitySchedulingStrategy(node, soft=False)
+        actor = self._class.options(scheduling_strategy=where).remote(self._sim, self._memory)
         self._starting[actor.ready.remote()] = actor
+        self._node[actor] = node
+
+    def _end(self, actor: ActorHandle) -> list[_Piece]:
+        """End a simulator, if it has not ended already; returns what it had been given, the oldest first."""
+        ray.kill(actor)
+        self._node.pop(actor)
+        self._load.pop(actor, None)
+        self._starting = {ref: each for ref, each in self._starting.items() if each != actor}
+        mine = [ref for ref, piece in self._flying.items() if piece.actor == actor]
+        return [self._flying.pop(ref) for ref in mine]
+
+    @property
+    def size(self) -> int:
+        """How many simulators there should be."""
+        return sum(self._places.values())
 
     @property
     def ready(self) -> int:
@@ -221,10 +250,7 @@ class Pool:
 
     def close(self) -> None:
         """End all simulators."""
-        for actor in [*self._load, *self._starting.values()]:
-            ray.kill(actor)
-        self._load.clear()
-        self._starting.clear()
+        self.spread({})
         self._watches.clear()
 
     def _dispatch(self) -> None:
@@ -240,16 +266,27 @@ class Pool:
             self._flying[ref] = piece
 
     def _started(self, ref: ray.ObjectRef) -> None:
-        actor = self._starting.pop(ref)
+        actor = self._starting[ref]
         try:
             ray.get(ref)
-        except ray.exceptions.RayActorError as error:
-            self._event(f"a simulator did not start: {_cause(error)}")
-            time.sleep(1.0)  # a broken installation must not turn into a storm of processes
-            self._start()
+        except ray.exceptions.RayError as error:
+            lost = self._lost(self._node[actor])
+            self._event(f"a simulator did not start: {UNREACHED if lost else _cause(error)}")
+            if not lost:
+                time.sleep(1.0)  # a broken installation must not turn into a storm of processes
+            self._end(actor)
+            self._fill()
         else:
+            del self._starting[ref]
             self._load[actor] = 0
             self._watches[actor.watch.remote()] = actor
+
+    def _lost(self, node: str) -> bool:
+        """Whether a node is gone; it then has no places any more."""
+        gone = node != ANYWHERE and node not in cluster.nodes()
+        if gone:
+            self._places.pop(node, None)
+        return gone
 
     def _grown(self, ref: ray.ObjectRef) -> None:
         """End a simulator whose watch has ended, because it took too much memory or because it died."""
@@ -259,9 +296,8 @@ class Pool:
         try:
             ray.get(ref)
         except ray.exceptions.RayError as error:
-            self._bury(actor, f"a simulator died: {_cause(error)}")
+            self._bury(actor, f"a simulator died: {_cause(error)}", blame=_its_own(error))
         else:
-            ray.kill(actor)
             self._bury(actor, f"a simulator took more than {self._memory:g} MB of memory and was ended")
 
     def _landed(self, ref: ray.ObjectRef) -> None:
@@ -271,7 +307,7 @@ class Pool:
         try:
             rolled = ray.get(ref)
         except ray.exceptions.RayActorError as error:
-            self._bury(piece.actor, f"a simulator died: {_cause(error)}")
+            self._bury(piece.actor, f"a simulator died: {_cause(error)}", blame=_its_own(error))
             return
         except ray.exceptions.RayError as error:
             self._again(piece, _cause(error))
@@ -280,16 +316,16 @@ class Pool:
         del self._flying[ref]
         self._load[piece.actor] -= piece.load
 
-    def _bury(self, actor: ActorHandle, why: str) -> None:
+    def _bury(self, actor: ActorHandle, why: str, *, blame: bool = True) -> None:
         """Replace a simulator; the oldest of its pieces was at work and is to blame, the others only waited."""
-        del self._load[actor]
+        blame = not self._lost(self._node[actor]) and blame
         self._event(why)
-        self._start()
-        mine = [ref for ref, piece in self._flying.items() if piece.actor == actor]
-        pieces = [self._flying.pop(ref) for ref in mine]
-        for guilty in pieces[:1]:
-            self._again(guilty, why)
-        self._waiting.extendleft(pieces[1:])
+        pieces = self._end(actor)
+        self._fill()
+        guilty = 1 if blame else 0
+        for piece in pieces[:guilty]:
+            self._again(piece, why)
+        self._waiting.extendleft(pieces[guilty:])
 
     def _again(self, piece: _Piece, why: str) -> None:
         rows, attempt = piece.rows, piece.attempt + 1
@@ -306,7 +342,6 @@ class Pool:
         # a piece waits for those that share its simulator, so it may take as many times as long
         late = {p.actor for p in self._flying.values() if now - p.started > self._timeout * IN_FLIGHT / p.load}
         for actor in late:
-            ray.kill(actor)
             self._bury(actor, f"a simulator hung for more than {self._timeout:g} s and was ended")
 
     def _completed(self) -> list[tuple[Job, Rolled]]:
@@ -314,8 +349,15 @@ class Pool:
         return [(progress.job, progress.result()) for progress in map(self._jobs.pop, finished)]
 
 
+def _its_own(error: Exception) -> bool:
+    """Whether a simulator's process ended: not so where its machine could not be reached."""
+    return not isinstance(error, ray.exceptions.ActorUnavailableError)
+
+
 def _cause(error: Exception) -> str:
     """The last line of what Ray tells about an error, which is where the reason stands."""
+    if not _its_own(error):
+        return UNREACHED
     if "Worker unexpectedly exits" in str(error):  # Ray guesses at length, and does not know either
         return "its process ended without a word: it crashed outside Python, exited, or was killed"
     lines: Iterable[str] = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -1,5 +1,7 @@
 """What the verbs of the command line do. Each is short: the files know what is due, these only start who does it."""
 
+import signal
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +44,7 @@ def serve(
     from pipeline.app import server
 
     server.check_host(host, share=share)
+    _end_well()
     from pipeline import cluster
     from pipeline.studio import RunningStudio
 
@@ -54,6 +57,11 @@ def serve(
     finally:
         studio.close()
         cluster.stop()
+
+
+def _end_well() -> None:
+    """Let SIGTERM, which `ray job stop` sends, end this process as Ctrl-C does, and not in the middle of a line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def train(root: Root, name: str, roles: tuple[Role, ...]) -> None:
@@ -88,6 +96,7 @@ def unattended(root: Root, name: str, oracle: str, labels: int, report: Path | N
     """
     from pipeline import unattended as work
 
+    _end_well()
     work.run(root, name, oracle, labels, report)
 
 

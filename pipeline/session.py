@@ -18,8 +18,6 @@ from pipeline.root import Root
 
 FIRST_PAIR_S = 30.0
 """After this long training starts even if there is no pair yet."""
-LOOK_S = 3.0
-"""Seconds between two looks at whether the cluster has grown, and whether both training jobs are there."""
 
 
 class Session:
@@ -103,12 +101,12 @@ class Session:
     def _work(self) -> None:
         cluster.start()
         config = self.profile.config.rollouts
-        plan = cluster.plan(cluster.cpus(), train=self._train, actor=config.actor_cpus)
+        plan = cluster.plan(cluster.nodes(), train=self._train, actor=config.actor_cpus)
         print(f"Ray: {plan}", flush=True)
         event = functools.partial(self.profile.event, "simulators")
         pool = Pool(
             self.profile.config.sim,
-            size=1,
+            places=plan.first(),
             cpus=plan.actor,
             timeout=config.timeout_s,
             memory=config.memory_mb,
@@ -118,12 +116,13 @@ class Session:
         self.state = "idle"
         self._until(lambda: len(self.profile.films().file) >= 2, FIRST_PAIR_S if self._feed else 0)
         self._start_training(plan)
+        reach = cluster.Reach(plan)
         while not self._stop.is_set():
-            pool.grow(cluster.plan(cluster.cpus(), train=self._train, actor=config.actor_cpus).actors)
+            pool.spread(cluster.spread(reach, self._driver.waiting(), busy=bool(pool.keys)))
             self._mend_training(plan)
             self._journal.tell()
             meters.show(self.profile, self.desk)
-            self._until(lambda: False, LOOK_S)
+            self._until(lambda: False, cluster.LOOK_S)
 
     def _until(self, done: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -135,7 +134,7 @@ class Session:
         if not self._train or self._stop.is_set():
             return
         for role in checkpoint.ROLES:
-            self._jobs[role] = training.start(str(self._root.resolve()), self.profile.name, role, cpus=plan.train)
+            self._begin(role, plan)
 
     def _mend_training(self, plan: cluster.ResourcePlan) -> None:
         """Start jobs again that have ended: they never should, but the machine that one was on may."""
@@ -143,7 +142,11 @@ class Session:
             why = training.ended(job)
             if why is not None:
                 self.profile.event("error", f"the {role}'s training ended: {why}; starting it again")
-                self._jobs[role] = training.start(str(self._root.resolve()), self.profile.name, role, cpus=plan.train)
+                self._begin(role, plan)
+
+    def _begin(self, role: checkpoint.Role, plan: cluster.ResourcePlan) -> None:
+        root = str(self._root.resolve())
+        self._jobs[role] = training.start(root, self.profile.name, role, cpus=plan.train, head=plan.head)
 
     def _end(self) -> None:
         driver, self._driver = self._driver, None

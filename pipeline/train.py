@@ -51,7 +51,7 @@ class Job:
     done: ray.ObjectRef
 
 
-def start(root: str, name: str, role: Role, *, cpus: float, once: bool = False) -> Job:
+def start(root: str, name: str, role: Role, *, cpus: float, head: bool = False, once: bool = False) -> Job:
     """Start a training job in the background.
 
     Args:
@@ -59,10 +59,13 @@ def start(root: str, name: str, role: Role, *, cpus: float, once: bool = False) 
         name: The profile.
         role: What to train.
         cpus: CPU tickets of the worker.
+        head: Whether it stays on the head of the cluster, which is not given back and where its CPUs are kept free.
         once: Return when nothing is due, instead of looking again.
     """
-    actor = _Trainer.remote()  # type: ignore[attr-defined]
-    return Job(actor, actor.run.remote({"root": root, "name": name, "role": role, "once": once}, cpus))
+    place = {cluster.HEAD: 0.001} if head else {}
+    actor = _Trainer.options(resources=place).remote()  # type: ignore[attr-defined]
+    config = {"root": root, "name": name, "role": role, "once": once}
+    return Job(actor, actor.run.remote(config, {"CPU": cpus, **place}))
 
 
 def wait(job: Job) -> None:
@@ -107,7 +110,7 @@ class _Trainer:
     def stopping(self) -> bool:
         return self._stopping
 
-    def run(self, config: dict, cpus: float) -> None:
+    def run(self, config: dict, share: dict[str, float]) -> None:
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
         logging.getLogger("ray.train").setLevel(logging.ERROR)
         from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -117,7 +120,7 @@ class _Trainer:
 
         cluster.sweep(Path(tempfile.gettempdir()), SCRATCH)
         profile = Profile.open(config["root"], config["name"])
-        count, each = workers(profile.config, config["role"], cpus, ray.cluster_resources().get("GPU", 0))
+        count, each = workers(profile.config, config["role"], share, ray.cluster_resources().get("GPU", 0))
         trainer = ray.get_runtime_context().current_actor
         with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-") as scratch:
             TorchTrainer(
@@ -133,26 +136,28 @@ class _Trainer:
             ).fit()
 
 
-def workers(config: "Config", role: Role, cpus: float, gpus: float) -> tuple[int, dict[str, float]]:
+def workers(config: "Config", role: Role, share: dict[str, float], gpus: float) -> tuple[int, dict[str, float]]:
     """How many workers train a model together, and what each of them gets.
 
     Only a Rewardor that says so (`parallel`) is fitted by several, and on GPUs. They share the CPUs of one, so that no
-    plan changes, and have a GPU each if there are enough.
+    plan changes, and have a GPU each if there are enough, wherever these are.
 
     Args:
         config: Of the profile.
         role: Which model.
-        cpus: CPU tickets of the job.
+        share: What Ray should give to the job.
         gpus: GPUs of the cluster.
     """
     from pipeline import plugins
 
     wanted = config.train.workers
     if role != "rewardor" or (wanted == 1 and not gpus):
-        return 1, {"CPU": cpus}
+        return 1, share
     if not getattr(plugins.find("rewardors", config.rewardor.name), "parallel", False):
-        return 1, {"CPU": cpus}
-    return wanted, {"CPU": cpus / wanted} | ({"GPU": 1} if gpus >= wanted else {})
+        return 1, share
+    if gpus >= wanted:
+        return wanted, {"CPU": share["CPU"] / wanted, "GPU": 1}
+    return wanted, share | {"CPU": share["CPU"] / wanted}
 
 
 def _work(config: dict) -> None:

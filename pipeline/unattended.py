@@ -52,9 +52,10 @@ def run(root: Root, name: str, oracle: str, labels: int, report: Path | None = N
     judge: Oracle = plugins.load("oracles", oracle, {})
     with profile.claim("train"):
         cluster.start()
-        plan = cluster.plan(cluster.cpus(), train=True, actor=profile.config.rollouts.actor_cpus)
+        plan = cluster.plan(cluster.nodes(), train=True, actor=profile.config.rollouts.actor_cpus)
         print(f"Ray: {plan}", flush=True)
-        jobs = [training.start(str(root.resolve()), name, role, cpus=plan.train) for role in checkpoint.ROLES]
+        there = str(root.resolve())
+        jobs = [training.start(there, name, role, cpus=plan.train, head=plan.head) for role in checkpoint.ROLES]
         try:
             return _Run(profile, oracle, judge, plan, labels, report).go()
         finally:
@@ -74,7 +75,7 @@ class _Run:
         self.sim = plugins.load("sims", config.sim.name, config.sim.options)
         worlds = config.rollouts
         self.pool = Pool(
-            config.sim, size=plan.actors, cpus=plan.actor, timeout=worlds.timeout_s, memory=worlds.memory_mb
+            config.sim, places=plan.places, cpus=plan.actor, timeout=worlds.timeout_s, memory=worlds.memory_mb
         )
         self.utility, self.table = judge.utility, f"oracle-{name}"
         self.preference = getattr(judge, "preference", None)
@@ -83,6 +84,7 @@ class _Run:
         self.journal = Journal(profile)
         self.tolerated = int((profile.events().kind == "error").sum())
         self.spent_measuring = 0.0
+        self.reach, self.look_at = cluster.Reach(plan), 0.0
 
     def go(self) -> list[dict[str, float]]:
         """Rounds until the last label."""
@@ -113,10 +115,16 @@ class _Run:
         """
         while self.pool.keys or self.driver.unanswered() or not loop.settled(self.profile):
             self.driver.tick()
+            self._look()
             events = self.profile.events()
             errors = [text for text, kind in zip(events.text, events.kind, strict=True) if kind == "error"]
             if len(errors) - self.tolerated > PATIENCE:
                 raise RuntimeError(f"training fails again and again: {errors[-1]}")
+
+    def _look(self) -> None:
+        if time.monotonic() > self.look_at:
+            self.pool.spread(cluster.spread(self.reach, self.driver.waiting(), busy=bool(self.pool.keys)))
+            self.look_at = time.monotonic() + cluster.LOOK_S
 
     def _refer(self) -> None:
         seed, plan = self.profile.config.seed, self.profile.config.rollouts

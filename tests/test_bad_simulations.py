@@ -17,7 +17,7 @@ import torch
 from pipeline import loop, shelf
 from pipeline.config import Plugin
 from pipeline.driver import Driver
-from pipeline.rollouts import Job, Pool
+from pipeline.rollouts import ANYWHERE, Job, Pool
 from sims import Param, Plan, Rollouts, Space, TorchSimulation
 from sims._torch import uniform
 
@@ -106,7 +106,7 @@ def mean_light(clip: torch.Tensor) -> torch.Tensor:
 
 def test_bad_worlds_cost_only_themselves(ray_local, tmp_path: Path) -> None:  # noqa: ARG001
     profile = shelf.create(tmp_path, "bad", [f'sim.name="{__file__}"'])
-    pool = Pool(Plugin(name=__file__), size=2, cpus=0.5, timeout=4.0, memory=1200)
+    pool = Pool(Plugin(name=__file__), places={ANYWHERE: 2}, cpus=0.5, timeout=4.0, memory=1200)
     driver = Driver(profile, Bad(), pool, ask={"light": mean_light}, feed=False)
     fates = [each for fate in FATES[1:] for each in ("fine", fate)] + ["fine"]
     unit = np.array([[(FATES.index(fate) + 0.5) / len(FATES)] for fate in fates], np.float32)
@@ -137,7 +137,9 @@ def test_a_program_ends_with_its_simulator(ray_local, tmp_path: Path) -> None:  
     code = "use Cwd; open(F, '>>', $ARGV[0]); print F getcwd() . qq(\n); close F; sleep 60"
     param = {"name": "x", "low": 0, "high": 1, "doc": "nothing"}
     options = {"command": ["perl", "-e", code, str(tmp_path / "folders")], "output": "world.ppm", "params": [param]}
-    pool = Pool(Plugin(name="external", options={**options, "seconds": 60}), size=1, cpus=0.5, timeout=1.5)
+    pool = Pool(
+        Plugin(name="external", options={**options, "seconds": 60}), places={ANYWHERE: 1}, cpus=0.5, timeout=1.5
+    )
     try:
         rolled = pool(np.full((1, 1), 0.5, np.float32), np.zeros(1, np.int64), {})
     finally:

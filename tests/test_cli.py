@@ -194,6 +194,9 @@ def test_a_job_of_a_cluster_wants_a_lasting_root(alife: Call, tmp_path: Path, mo
     assert status == 2
     assert "storage that all nodes reach" in complaint
     assert alife("--root", str(tmp_path), "list")[0] == 0
+    monkeypatch.delenv("ALIFE_ROOT")
+    assert alife("list", "--root", str(tmp_path))[0] == 0
+    assert alife("list")[0] == 2
 
 
 def test_list_and_status_tell_what_there_is(alife: Call) -> None:

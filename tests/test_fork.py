@@ -7,12 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pipeline import checkpoint, evaluate, loop, plugins, shelf, train, unattended
+from pipeline import checkpoint, cluster, evaluate, loop, plugins, shelf, train, unattended
 from pipeline.config import ConfigError, Plugin
 from pipeline.desk import Desk, DeskError
 from pipeline.driver import Driver
@@ -146,6 +145,9 @@ class Trained(Here):
     def __call__(self, *args, **how):
         return self.roll(*args, **how)
 
+    def spread(self, places: dict) -> None:
+        assert places == {"here": 2}
+
     def collect(self, timeout: float) -> list:
         for role in checkpoint.ROLES:
             train.step(self.profile, role)
@@ -159,7 +161,8 @@ def test_a_program_answers_in_a_fork_and_leaves_the_other_as_it_is(root: Path, m
     monkeypatch.setattr(unattended, "Pool", lambda *_, **__: Trained(sim, fork))
     for name, few in {"RIVALS": 40, "EMITTED": 20, "VARIED": 8}.items():
         monkeypatch.setattr(evaluate, name, few)
-    judge, plan = plugins.load("oracles", "movers", {}), SimpleNamespace(actors=1, actor=1)
+    monkeypatch.setattr(cluster, "nodes", lambda: {"here": 2.0})
+    judge, plan = plugins.load("oracles", "movers", {}), cluster.plan(cluster.nodes(), train=True, actor=0.5)
     rows = unattended._Run(fork, "movers", judge, plan, 30, None).go()
     assert [row["labels"] for row in rows][-1] == 30
     found = again(fork).labels().labeler.tolist()

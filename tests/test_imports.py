@@ -31,7 +31,7 @@ HOMES = {
     "imageio_ffmpeg": ("pipeline/film.py",),
     "PIL": ("pipeline/gallery.py", "pipeline/tune_plot.py"),
     "llvmlite": ("sims/_lanes.py",),  # numba's own back end, for what numba has no word
-    "typer": ("pipeline/cli.py", "pipeline/keeping.py", "pipeline/arguments.py"),
+    "typer": ("pipeline/cli.py", "pipeline/keeping.py", "pipeline/submission.py", "pipeline/arguments.py"),
     "pickle": ("sims/_check.py",),  # to see that a simulation travels; what it reads is what it wrote
 }
 """The only files, or folders, that may know a library."""

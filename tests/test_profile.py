@@ -234,7 +234,7 @@ def test_worlds_are_kept_as_a_film_and_a_text(profile: Profile) -> None:
 def test_a_damaged_text_of_a_saved_world_is_quarantined_and_it_can_be_saved_again(profile: Profile) -> None:
     file = profile.add_film("a", b"\0\0\0\x18ftyp", "source", 90, 24.0, 256)
     kept = profile.save("a", file, {"mu": 0.15})
-    kept.film.with_suffix(".json").write_text('{"rollout')
+    (profile.path / "saved" / "a.json").write_text('{"rollout')
     fresh = again(profile)
     assert fresh.saved() == []
     assert fresh.problems() == ["saved/a.json: it does not describe the world that its name says"]

@@ -15,7 +15,7 @@ import torch
 
 from pipeline.config import Plugin
 from pipeline.roll import roll_here
-from pipeline.rollouts import NICE, Job, Pool, _Simulator
+from pipeline.rollouts import ANYWHERE, NICE, Job, Pool, _Simulator
 from sims import Param, Plan, Rollouts, Simulation, Space
 from sims.lenia import Lenia
 
@@ -71,7 +71,7 @@ def pool_of(ray_local):  # noqa: ARG001
     pools = []
 
     def make(sim: Plugin, **options) -> Pool:
-        pools.append(Pool(sim, **({"size": 2, "cpus": 0.5, "timeout": 60.0} | options)))
+        pools.append(Pool(sim, **({"places": {ANYWHERE: 2}, "cpus": 0.5, "timeout": 60.0} | options)))
         return pools[-1]
 
     yield make
@@ -110,7 +110,7 @@ def test_killed_simulators_lose_and_double_nothing(pool_of) -> None:
 
 
 def test_a_bad_world_costs_only_itself(pool_of) -> None:
-    pool = pool_of(BOOBY, size=1)
+    pool = pool_of(BOOBY, places={ANYWHERE: 1})
     trap = np.array([[0.1], [0.95], [0.2], [0.85], [0.3]], np.float32)
     pool.submit(Job("mixed", trap, np.arange(5), {"light": mean_light}))
     rolled = drain(pool, 1)["mixed"]
@@ -122,7 +122,7 @@ def test_a_bad_world_costs_only_itself(pool_of) -> None:
 
 
 def test_a_world_that_hangs_is_ended(pool_of) -> None:
-    pool = pool_of(BOOBY, size=1, timeout=1.0)
+    pool = pool_of(BOOBY, places={ANYWHERE: 1}, timeout=1.0)
     pool.submit(Job("stuck", np.array([[0.75]], np.float32), np.arange(1), {}))
     pool.submit(Job("fine", np.array([[0.1]], np.float32), np.arange(1), {}))
     done = drain(pool, 2, seconds=60)

@@ -28,8 +28,8 @@ PARALLEL = replace(SMALL, rewardor=Plugin(name="ensemble", options={"members": 4
 )
 def test_only_who_can_share_work_gets_help_and_gpus(rewardor, count, gpus, expected) -> None:
     config = Config(rewardor=Plugin(name=rewardor), train=TrainPlan(workers=count))
-    assert train.workers(config, "rewardor", 1.0, gpus) == expected
-    assert train.workers(config, "generator", 1.0, gpus) == (1, {"CPU": 1.0})
+    assert train.workers(config, "rewardor", {"CPU": 1.0}, gpus) == expected
+    assert train.workers(config, "generator", {"CPU": 1.0}, gpus) == (1, {"CPU": 1.0})
 
 
 @pytest.mark.ray
