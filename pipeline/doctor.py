@@ -92,7 +92,8 @@ def examine(root: Root, name: str, done: Step = lambda _: None) -> Report:
     found += doctor_files.files(profile)
     found += [] if unopened else doctor_files.settings(profile, tables)
     report.counts = {folder.split("/")[0]: len(rows["id"]) for folder, rows in tables.items()}
-    report.counts |= {role: len(checkpoint.manifests(profile, role)) for role in checkpoint.ROLES}
+    for role in checkpoint.ROLES:
+        report.counts[role] = sum(key.endswith(".json") for key in profile.store.list(f"{role}/"))
     return report
 
 
@@ -176,8 +177,6 @@ def _nonsense(folder: str, rows: Columns) -> dict[str, np.ndarray]:
     if folder == "labels/":
         wrong["are answers that nobody can give"] = _none_of(rows["answer"], ANSWERS)
         wrong["are neither votes nor about votes or people"] = _none_of(rows["event"], EVENTS)
-        votes = rows["id"][rows["event"] == "vote"].tolist()
-        wrong["undo a vote that is not there"] = (rows["event"] == "undo") & _none_of(rows["target"], votes)
     if folder == "rollouts/":
         unit = rows["unit"]
         wrong["have parameters outside [0, 1]"] = np.asarray(~((unit >= 0) & (unit <= 1)).all(1))
@@ -211,6 +210,10 @@ def _references(tables: dict[str, Columns]) -> Iterator[Finding]:
     if lost.any():
         what = f"{int(lost.sum())} answers are about worlds that are not in rollouts/"
         yield Finding("labels/", what, "they are kept, and teach again once these worlds are back")
+    undone = labels["target"][labels["event"] == "undo"]
+    if count := int(_none_of(undone, votes["id"].tolist()).sum()):
+        means = "should these answers come back, they will not count"
+        yield Finding("labels/", f"{count} answers were taken back that are not there", means)
     shown = set(zip(films["rollout"].tolist(), films["source"].tolist(), strict=True))
     for side in ("left", "right"):
         seen = zip(votes[side].tolist(), votes[f"{side}_source"].tolist(), strict=True)

@@ -37,15 +37,22 @@ def films(profile: Patient, tables: dict[str, Columns], there: set[str], done: S
         key = f"films/_mp4/{file}"
         try:
             profile.film_bytes(file)
-        except (ProfileError, OSError):
+        except ProfileError:
             what = profile.unreadable.pop(key, "it is not there")
             profile.damaged.discard(key)
             own = (key,) if profile.store.exists(key) else ()
             yield Finding(key, what, "its world cannot be watched any more; no answer is lost", movable=own)
+        except OSError as error:
+            yield _withheld(key, error)
         done(1)
     if idle := sorted(there - named):
         what = f"{len(idle)} films that no row names, such as {idle[0]}"
         yield Finding("films/_mp4/", what, "whoever made them was killed, or is at work; nothing is lost", damage=False)
+
+
+def _withheld(key: str, error: OSError) -> Finding:
+    """A file that the disk does not give today: it is no damage, and it stays where it is."""
+    return Finding(key, str(error), "nobody can say whether it is whole; look again once the disk is well")
 
 
 def versions(profile: Patient, done: Step) -> Iterator[Finding]:
@@ -63,6 +70,8 @@ def versions(profile: Patient, done: Step) -> Iterator[Finding]:
                 yield Finding(flaw.key, flaw.why, AGAIN, movable=movable)
             except FileNotFoundError:  # moved by a reader meanwhile
                 continue
+            except OSError as error:
+                yield _withheld(key, error)
             done(1)
         yield from _weights(profile, role, known)
         for key in keys:
@@ -90,7 +99,12 @@ def saved(profile: Patient, done: Step) -> Iterator[Finding]:
         if note not in keys:
             yield Finding(film, "no text belongs to it", "saving it was cut short; nothing is lost", damage=False)
             continue
-        if flaw := _flaw_of_saved(profile, note, film):
+        try:
+            flaw = _flaw_of_saved(profile, note, film)
+        except OSError as error:
+            yield _withheld(note, error)
+            continue
+        if flaw:
             means = "it is not among the saved worlds any more; if its world is still known, it can be saved again"
             yield Finding(note, flaw, means, movable=(note, film))
         done(1)

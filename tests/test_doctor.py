@@ -149,7 +149,7 @@ def test_rows_that_nobody_writes_are_counted(profile: Profile) -> None:
         "1 of its rows have a status that does not exist",
         "1 of its rows are not called after their simulation, parameters and seed",
         "1 of its rows have a time that is no moment",
-        "1 of its rows undo a vote that is not there",
+        "1 answers were taken back that are not there",
     }
 
 
@@ -232,19 +232,20 @@ def test_a_profile_that_is_not_there_is_bad_input(alife: Call, profile: Profile,
     assert profile.path.exists()
 
 
+@pytest.mark.parametrize("prefix", ["labels/", "rewardor/00", "saved/", "films/_mp4/"])
 def test_a_disk_that_does_not_give_a_file_is_no_reason_to_move_it(
-    profile: Profile, monkeypatch: pytest.MonkeyPatch
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
-    get = type(profile.store).get
+    read = Path.open
 
-    def moody(self: object, key: str, *more: int) -> bytes:
-        if key.startswith("labels/"):
+    def moody(path: Path, *given: object, **options: object) -> object:
+        if path.is_relative_to(profile.path) and path.relative_to(profile.path).as_posix().startswith(prefix):
             raise OSError(5, "Input/output error")
-        return get(self, key, *more)  # type: ignore[arg-type]
+        return read(path, *given, **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(type(profile.store), "get", moody)
+    monkeypatch.setattr(Path, "open", moody)
     report = examine(profile)
-    assert "Input/output error" in report.damage[0].what
+    assert {each.what for each in report.damage if each.file.startswith(prefix)} == {"[Errno 5] Input/output error"}
     assert doctor.repair(report) == []
 
 
