@@ -146,8 +146,8 @@ def test_what_is_damaged_is_moved_away_and_named(root: Url) -> None:
     assert fresh.labels().id.tolist() == ["0", "2"]
     with pytest.raises(ProfileError, match="damaged"):
         fresh.film_bytes(file)
-    assert [line.partition(":")[0] for line in fresh.problems()] == [f"films/_mp4/{file}", broken]
-    assert again(profile).problems() == [f"{broken}: its bytes do not match the hash in its name"]
+    for each in (fresh, again(profile)):
+        assert [line.partition(":")[0] for line in each.problems()] == [f"films/_mp4/{file}", broken]
 
 
 def test_settings_people_pauses_and_kept_worlds_are_there_for_the_next_process(root: Url) -> None:
