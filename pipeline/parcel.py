@@ -172,16 +172,19 @@ def _unpack(root: Path, archive: zipfile.ZipFile, index: customs.Index, name: st
 
 
 def _upload(made: Profile, here: Path, root: Url) -> Profile:
-    """The same profile on an object store; its settings go last, since without them there is none."""
+    """The same profile on an object store.
+
+    Its settings go last, since without them there is none; its key goes first, since of two who take a name one wins.
+    """
     if f"{made.name}/" in open_store(root).list(""):
         raise ProfileError(f'there is something called "{made.name}" in {root} already; {ANOTHER}')
     store, files = open_store(root / made.name), [path for path in (here / made.name).rglob("*") if path.is_file()]
     keys = [path.relative_to(here / made.name).as_posix() for path in files]
     put: list[str] = []
     try:
-        for key in sorted(keys, key=lambda key: key == SETTINGS):
-            put.append(key)
+        for key in sorted(keys, key=lambda key: (key == SETTINGS, key != "secret.key")):
             store.put(key, made.store.get(key))
+            put.append(key)
     except BaseException:
         with contextlib.suppress(StoreError):
             for key in put:

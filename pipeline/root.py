@@ -68,6 +68,7 @@ def place(root: Root | str) -> Root:
         known = ", ".join(f"{each}://BUCKET/PREFIX" for each in SCHEMES)
         raise ValueError(f'"{root}" is no place for profiles; a URL is one of {known}')
     bucket, *parts = rest.rstrip("/").split("/")
-    if not re.fullmatch(r"\w[\w.-]*", bucket) or not all(re.fullmatch(r"(?!\.{1,2}$)[\w.=+@-]+", part) for part in parts):
+    named = all(re.fullmatch(r"(?!\.{1,2}$)[\w.=+@-]+", part) for part in parts)
+    if not re.fullmatch(r"\w[\w.-]*", bucket) or not named:
         raise ValueError(f'"{root}" is no place for profiles: letters, digits and .-_=+@ make up its parts')
     return Url(f"{scheme}://{bucket}", "/".join(parts))
