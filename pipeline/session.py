@@ -15,6 +15,7 @@ from pipeline.journal import Journal
 from pipeline.profile import Profile
 from pipeline.rollouts import Pool
 from pipeline.root import Root
+from pipeline.store import StoreError
 
 FIRST_PAIR_S = 30.0
 """After this long training starts even if there is no pair yet."""
@@ -96,7 +97,8 @@ class Session:
                 self._stop.wait(3.0)
             finally:
                 self._end()
-                self._journal.tell()
+                with contextlib.suppress(StoreError):  # where profiles lie may be what is lost
+                    self._journal.tell()
 
     def _work(self) -> None:
         cluster.start()
