@@ -14,6 +14,7 @@ newcomer earns more than others. What it promises most is also where it errs mos
 choose what is worth a second look, it is taken at its word.
 """
 
+import math
 from typing import ClassVar
 
 import torch
@@ -31,9 +32,6 @@ PROMISE = 0.5
 REPEATS, ELITES, CHAINS = 0.4, 0.3, 0.2
 """Shares of candidates simulated again, of mutated elites, and of chains in what is explored; the rest is prior."""
 
-CANDIDATES = 48.0
-"""Parameters that what is simulated again is drawn from at least."""
-
 ENOUGH = 2.0
 """Worlds of the same parameters that halve the need for another one."""
 
@@ -49,8 +47,16 @@ CROSSED = 0.15
 JITTER = 0.005
 """Standard deviation of what is emitted, around what was simulated."""
 
+KL = 4.5
+"""Divergence by default, in nats."""
+
 FEWEST = 16.0
-"""Parameters that what is emitted rests on at least: one of them alone may look strange and turn out to be a dud."""
+"""Parameters that what is emitted rests on at least, by default: one alone may look strange and turn out to be a dud.
+Each nat less of divergence asks for e times as many, each more for as many fewer: this bound decides in most archives,
+and would make a knob of `kl` that moves nothing if it stood still."""
+
+CANDIDATES = 3.0
+"""How many times as many what is simulated again is drawn from at least."""
 
 KEPT = 512
 """Points of the archive that a version holds: the others weigh next to nothing."""
@@ -65,16 +71,16 @@ class Gibbs(Generator):
     Args:
         dim: D.
         seed: Fixes the chains that `tell` runs.
-        kl: Divergence of what is emitted from all that was simulated, in nats: 2 is diverse, 5 is greedy.
+        kl: Divergence of what is emitted from all that was simulated, in nats, at most: 2 is diverse, 6 is greedy.
         doubt: How many worlds of the same parameters are believed as much as what is expected of a newcomer.
         rarity: Power of how rare a look is that the policy departs from: 0 is what was simulated, 1 gives each look the
             same.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     tunable: ClassVar[dict[str, tuple[float, float]]] = {"kl": (2.0, 7.0), "doubt": (1.0, 16.0), "rarity": (0.1, 1.0)}
 
-    def __init__(self, dim: int, *, seed: int = 0, kl: float = 4.5, doubt: float = 4.0, rarity: float = 0.5) -> None:
+    def __init__(self, dim: int, *, seed: int = 0, kl: float = KL, doubt: float = 4.0, rarity: float = 0.5) -> None:
         super().__init__(dim, seed=seed)
         self.kl, self.doubt, self.rarity = kl, doubt, rarity
         self._state: dict[str, Tensor] = {}
@@ -117,8 +123,9 @@ class Gibbs(Generator):
         promised = surrogate(tried.unit).clamp(0, 1)
         believed, hoped = (self._believe(worth, promised, tried, trust) for trust in (PROMISE, 1.0))
         rare = behavior_density(archive.embedding[tried.shown], WIDTH) ** -self.rarity
-        weight, tau = temper(believed, rare, self.kl, FEWEST)
-        again = temper(hoped, rare, self.kl, CANDIDATES)[0] / (1 + tried.count / ENOUGH)
+        fewest = max(1.0, FEWEST * math.exp(KL - self.kl))
+        weight, tau = temper(believed, rare, self.kl, fewest)
+        again = temper(hoped, rare, self.kl, CANDIDATES * fewest)[0] / (1 + tried.count / ENOUGH)
         kept = (weight + again).argsort(descending=True)[:KEPT]
         told = {"unit": tried.unit, "weight": weight, "again": again}
         self._state = {name: value[kept].contiguous() for name, value in told.items()}
