@@ -143,4 +143,12 @@ def _world() -> str:
 def _is_dead(note: dict) -> bool:
     """Whether a holder is certainly no more: it was of this machine, and is not among its processes."""
     pid, world = note.get("pid"), _world()
-    return world != "" and note.get("world") == world and isinstance(pid, int) and not psutil.pid_exists(pid)
+    return world != "" and note.get("world") == world and isinstance(pid, int) and not _lives(pid)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs; one that ended and that nobody has asked about is still listed."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

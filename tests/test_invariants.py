@@ -106,10 +106,12 @@ def test_a_film_that_is_lost_or_damaged_is_found(profile: Profile, diary: Diary,
 def test_whoever_opens_it_next_must_see_the_same(
     profile: Profile, diary: Diary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifests, calls = checkpoint.manifests, iter(range(100))
+    manifests, openers = checkpoint.manifests, list[Profile]()
 
     def fickle(profile: Profile, role: checkpoint.Role) -> list[checkpoint.Manifest]:
-        return manifests(profile, role)[: 1 if next(calls) > 3 else None]
+        if type(profile) is Profile and profile not in openers:  # the doctor's is of another kind
+            openers.append(profile)
+        return manifests(profile, role)[: 1 if openers[1:] == [profile] else None]
 
     monkeypatch.setattr(checkpoint, "manifests", fickle)
     assert found(profile, diary) == [f"opened twice, its versions of the {role} differ" for role in checkpoint.ROLES]
