@@ -209,7 +209,8 @@ class Agenda:
                 drawn = [pair.key for pair in self._drawn]
             news = seen[0] is not self._planned_for[0] or seen[1:] != self._planned_for[1:]
             start = time.monotonic()
-            if start >= self._rest_until and (news or len(drawn) < self._ahead):
+            resting = start < self._rest_until and self._ahead < DRAWN  # while all pairs are random, all are needed
+            if not resting and (news or len(drawn) < self._ahead):
                 self._renew(_View(self._profile, self._hopeless), [*held, *drawn], len(drawn))
                 self._planned_for = seen
                 self._rest_until = start + (1 + REST) * (time.monotonic() - start)
@@ -243,7 +244,7 @@ class _View:
         self.eligible = (rollouts.status == "alive") & ~self.among(hopeless)
         if self._reward is not None:
             self.eligible &= np.isfinite(reward).all(1)
-        self._answered = self._rows(map(frozenset, zip(labels.left.tolist(), labels.right.tolist(), strict=True)))
+        self._answered = self._rows_of(labels)
         self.judged = self._reward is not None and len(self._answered) >= select.WARM_UP
         self.dull = self.among(_dull(labels))
 
@@ -294,6 +295,12 @@ class _View:
         chosen = select.choose(count, answered=self._answered, **given)
         ids = self._ids
         return [Pair(ids[each.left], ids[each.right], each.how, each.probability, *self._versions) for each in chosen]
+
+    def _rows_of(self, labels: LabelTable) -> NDArray[np.int64]:
+        """The worlds (P, 2) that were compared, as far as they are known here."""
+        sides = [[self._row.get(world, -1) for world in side.tolist()] for side in (labels.left, labels.right)]
+        rows = np.array(sides, np.int64).T
+        return rows[(rows >= 0).all(1)]
 
     def _rows(self, keys: Iterable[frozenset[str]]) -> list[list[int]]:
         return [[self._row[world] for world in key] for key in keys if key <= self._row.keys()]

@@ -59,7 +59,7 @@ def choose(
     *,
     eligible: NDArray[np.bool_],
     reward: NDArray[np.floating] | None,
-    answered: Iterable[Sequence[int]] = (),
+    answered: Iterable[Sequence[int]] | Rows = (),
     pending: Iterable[Sequence[int]] = (),
     seed: int,
     ready: NDArray[np.bool_] | None = None,
@@ -81,7 +81,8 @@ def choose(
     """
     draw = np.random.default_rng(seed)
     worlds, pending = np.flatnonzero(eligible), list(pending)
-    pool = _Pool(worlds, (*answered, *pending), drawn)
+    taken = np.concatenate([_pairs(answered), _pairs(pending)])
+    pool = _Pool(worlds, taken, drawn)
     fit = worlds if ready is None else np.flatnonzero(eligible & ready)
     candidates = None
     if reward is not None and len(fit) > 1:
@@ -119,6 +120,11 @@ def _draw_one(pool: "_Pool", candidates: "_Candidates | None", draw: np.random.G
     return Choice(left, right, how, float(probability))
 
 
+def _pairs(pairs: Iterable[Sequence[int]] | Rows) -> Rows:
+    """Pairs as an array (P, 2)."""
+    return np.asarray(pairs if isinstance(pairs, np.ndarray) else list(pairs), np.int64).reshape(-1, 2)
+
+
 def _codes(pairs: Rows) -> Rows:
     """One number (P,) for each pair of rows (P, 2), whatever its sides: sets of them are fast."""
     return (pairs.min(1) << 32) | pairs.max(1)
@@ -132,15 +138,12 @@ def _code(pair: Sequence[int]) -> int:
 class _Pool:
     """All pairs of the worlds that may be shown, less those that are taken."""
 
-    def __init__(
-        self, worlds: Rows, taken: Iterable[Sequence[int]], drawn: Iterable[Sequence[int]] | None = None
-    ) -> None:
+    def __init__(self, worlds: Rows, taken: Rows, drawn: Iterable[Sequence[int]] | None = None) -> None:
         self.worlds = worlds
-        rows = np.array([*taken], np.int64).reshape(-1, 2)
-        codes, first = np.unique(_codes(rows), return_index=True)
+        codes, first = np.unique(_codes(taken), return_index=True)
         self.taken = set(codes.tolist())
         self.drawn = None if drawn is None else [sorted(pair) for pair in drawn]
-        present = np.isin(rows[first], worlds).all(1)
+        present = np.isin(taken[first], worlds).all(1)
         self.left = len(worlds) * (len(worlds) - 1) // 2 - int(present.sum())
 
     def take(self, a: int, b: int) -> None:

@@ -203,7 +203,7 @@ class Table:
     def _names(self) -> list[str]:
         """Names of all parts, in order."""
         names = (key.rpartition("/")[2] for key in self._store.list(self._folder))
-        return [name for name in names if NAME.fullmatch(name)]
+        return [name for name in names if name in self._parts or NAME.fullmatch(name)]
 
     def _load(self, name: str) -> Part | None:
         """A part; None if it is gone, or cannot be used."""
