@@ -31,6 +31,7 @@ ROWS = {
     "people": "entries about who may label",
 }
 """What the rows of a table are."""
+VERSIONS = {role: f"versions of the {role}" for role in checkpoint.ROLES}
 CUT_SHORT = "their simulation was cut short, or is under way; nothing is lost"
 STATUSES = ("alive", "dead", "exploded", "frozen", "failed")
 ORIGINS = ("prior", "generator", "browse")
@@ -225,9 +226,7 @@ def _references(tables: dict[str, Columns]) -> Iterator[Finding]:
     for folder in (each for each in tables if each.startswith("embeddings/")):
         if count := int(_none_of(tables[folder]["rollout"], there).sum()):
             what = f"{count} embeddings are of worlds that are not in rollouts/"
-            yield Finding(
-                folder, what, "their simulation was cut short, or is under way; nothing is lost", damage=False
-            )
+            yield Finding(folder, what, CUT_SHORT, damage=False)
 
 
 def as_json(report: Report, moved: Iterable[Finding]) -> dict:
@@ -248,10 +247,12 @@ def tell(report: Report, moved: list[Finding], *, asked: bool) -> str:
     lines += [f"note: {each}" for each in report.notes]
     if report.running:
         lines.append(f"note: somebody runs {name} meanwhile ({', '.join(report.running)})")
-    there = ", ".join(f"{count} {what}" for what, count in report.counts.items())
+    counts = {VERSIONS.get(what, what): count for what, count in report.counts.items()}
+    there = ", ".join(f"{count} {what}" for what, count in counts.items())
     if not report.damage:
         return "\n".join([*lines, f"{name} is whole: {there}."])
-    lines.append(f"{name} has {len(report.damage)} problems; what can be read: {there}.")
+    problems = "one problem" if len(report.damage) == 1 else f"{len(report.damage)} problems"
+    lines.append(f"{name} has {problems}; what can be read: {there}.")
     left = sum(bool(each.movable) for each in report.damage) - len(moved)
     if left and not asked:
         lines.append(f"Nothing was changed. To move {left} of them out of the way: alife doctor {name} --repair")
