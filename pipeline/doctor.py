@@ -31,7 +31,7 @@ ROWS = {
     "people": "entries about who may label",
 }
 """What the rows of a table are."""
-VERSIONS = {role: f"versions of the {role}" for role in checkpoint.ROLES}
+VERSIONS: dict[str, str] = {role: f"versions of the {role}" for role in checkpoint.ROLES}
 CUT_SHORT = "their simulation was cut short, or is under way; nothing is lost"
 STATUSES = ("alive", "dead", "exploded", "frozen", "failed")
 ORIGINS = ("prior", "generator", "browse")
