@@ -32,7 +32,7 @@ PER_LABEL = 3
 DULL = 2
 """Answers *neither* or *skip* after which no rule but chance shows a world again."""
 REST = 5.0
-"""How much longer than planning took no plan is made anew: fifty people answer faster than it is worth planning."""
+"""How many times as long as planning took no plan is made anew: fifty people answer faster than planning pays."""
 
 Keys: TypeAlias = Collection[frozenset[str]]
 

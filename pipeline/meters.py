@@ -31,7 +31,7 @@ def _numbers(profile: Profile, desk: Desk) -> dict[str, float]:
     rewardor, votes = newest["rewardor"], desk.votes
     return {
         "votes": votes,
-        "votes_not_learned": votes - (rewardor.snapshot["labels"] if rewardor else 0),
+        "votes_not_learned": max(0, votes - (rewardor.snapshot["labels"] if rewardor else 0)),  # some may be undone
         "pairs_ready": desk.ready,
         "films": len(profile.films().file),
         "damaged_files": len(profile.problems()),

@@ -1,8 +1,12 @@
 """A profile that lives in this process: the driver sees no difference, and a test need not wait for Ray."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.invariants import Diary
 from pipeline import checkpoint, plugins, train
@@ -18,6 +22,14 @@ SMALL = Config(
     generator=Plugin(name="filter"),
     rollouts=RolloutPlan(prior=40, per_label=2, block=20),
 )
+
+
+@contextlib.contextmanager
+def unsynced() -> Iterator[None]:
+    """The power stays on meanwhile: what is written need not be synced."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 class Here:

@@ -12,7 +12,7 @@ from pipeline import checkpoint, doctor
 from pipeline.config import ConfigError
 from pipeline.people import People
 from pipeline.profile import Profile
-from tests.life import answer, lived, settle
+from tests.life import answer, lived, settle, unsynced
 
 KINDS = (
     "labels/*.parquet",
@@ -44,8 +44,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A profile with one or two files of each kind."""
     root = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
+    with unsynced():
         profile = lived(root, "p")
         profile.save(str(profile.films().rollout[0]), str(profile.films().file[0]), {"params": {}, "seed": 1})
         profile.event("error", "a line")

@@ -14,7 +14,7 @@ from pipeline.config import Config
 from pipeline.people import People
 from pipeline.profile import Profile
 from pipeline.rows import Vote
-from tests.life import bytes_of, lived
+from tests.life import bytes_of, lived, unsynced
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -22,8 +22,7 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
+    with unsynced():
         profile = lived(root, "a")
     films = profile.films()
     profile.save(str(films.rollout[0]), str(films.file[0]), {"params": {}, "seed": 1})

@@ -15,7 +15,7 @@ from pipeline.config import Config
 from pipeline.driver import Driver
 from pipeline.profile import Profile, listing
 from pipeline.rows import Vote
-from tests.life import Here, bytes_of, worlds, written
+from tests.life import Here, bytes_of, unsynced, worlds, written
 
 STEPS = ("open", "write", "fsync", "link", "unlink", "rename", "replace", "mkdir")
 """The calls by which files are changed."""
@@ -103,8 +103,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
+    with unsynced():
         profile = Profile.create(root, "p", Config())
         ids = worlds(profile, 3)
         profile.add_film(ids[0], b"\0\0\0\x18ftyp one", "source", 96, 24.0, 256)

@@ -1,6 +1,5 @@
 """The checker of all fault tests, checked: it is content with what is right, and finds each kind of what is not."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +11,13 @@ from benchmarks.invariants import Diary, violations
 from pipeline import checkpoint, parts
 from pipeline.profile import Profile
 from pipeline.rows import Vote
-from tests.life import film, lived, written
+from tests.life import film, lived, unsynced, written
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
+    with unsynced():
         profile = lived(root, "p")
         profile.undo(str(profile.labels().id[3]), "me")
     return root

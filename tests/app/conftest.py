@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import loop
 from pipeline.app.studio import State
+from pipeline.app.visitors import Door
 from pipeline.driver import Driver
 from pipeline.profile import Profile
 from pipeline.roll import Rolled, roll_here
@@ -29,6 +30,13 @@ def studio(still: StillStudio, tmp_path: Path) -> StillStudio:
     still.begin(tmp_path)
     still.fill()
     return still
+
+
+@pytest.fixture(scope="module")
+def door(still: StillStudio, tmp_path_factory: pytest.TempPathFactory) -> Door:
+    """The door of a shared page, made once as `still` is."""
+    still.begin(tmp_path_factory.mktemp("root"))
+    return Door(still, shared=True)
 
 
 class PoolHere(Pool):

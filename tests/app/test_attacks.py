@@ -19,12 +19,6 @@ from tests.app.still import Browser, StillStudio
 
 
 @pytest.fixture(scope="module")
-def door(still: StillStudio, tmp_path_factory: pytest.TempPathFactory) -> Door:
-    still.begin(tmp_path_factory.mktemp("root"))
-    return Door(still, shared=True)
-
-
-@pytest.fixture(scope="module")
 def app(still: StillStudio, door: Door) -> FastAPI:
     return server.build(still, door=door, host="192.168.1.20")
 

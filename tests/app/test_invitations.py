@@ -34,12 +34,6 @@ OWNED = {
 
 
 @pytest.fixture(scope="module")
-def door(still: StillStudio, tmp_path_factory: pytest.TempPathFactory) -> Door:
-    still.begin(tmp_path_factory.mktemp("root"))
-    return Door(still, shared=True)
-
-
-@pytest.fixture(scope="module")
 def app(still: StillStudio, door: Door) -> FastAPI:
     return server.build(still, door=door, host="0.0.0.0")
 
