@@ -21,6 +21,7 @@ ARGS = [
 ]
 KEYS = ["ArrowLeft", "ArrowRight", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowRight", "ArrowDown", "s"]
 PAIRS = 30
+SLOW = {"offline": False, "latency": 2000, "downloadThroughput": -1, "uploadThroughput": -1}
 PATIENCE_MS = 240_000
 
 
@@ -84,9 +85,15 @@ def test_the_whole_story(page: Any, server: Callable[[], str], tmp_path: Path) -
     expect = api.expect
     counter = page.locator(".stage .count b")
 
+    busy = page.context.new_cdp_session(page)  # the form is there before what it offers
+    busy.send("Network.enable")
+    busy.send("Network.emulateNetworkConditions", SLOW)
     page.get_by_role("tab", name="Profiles").click()
     page.locator("input[name=name]").fill("meadow")
-    page.get_by_role("button", name="Create and open").click()
+    create = page.get_by_role("button", name="Create and open")
+    expect(create).to_be_disabled()
+    busy.detach()
+    create.click()
     expect(page.locator(".brand .running")).to_have_text("meadow")
     page.get_by_role("tab", name="Label").click()
     expect(page.locator(".stage")).to_have_attribute("data-profile", "meadow")

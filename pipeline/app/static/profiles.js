@@ -2,6 +2,7 @@
 const { say, get, post, film, number, make, keyed, whileShown, living, failed, translate } = window.alife;
 const root = element.querySelector(".profiles");
 const form = root.querySelector("form");
+const create = form.querySelector("button"); /* disabled until there is something to choose from */
 const DEFAULTS = { sim: "lenia", generator: "gibbs", rewardor: "common" };
 translate(root);
 
@@ -12,6 +13,7 @@ const refresh = whileShown(root, 3000, async () => show(await get("api/profiles"
 function show(state) {
   keyed(root.querySelector(".cards"), state.cards, (card) => card.name, make_card, (element, card) => update(element, card, state.profile));
   for (const [part, names] of Object.entries(state.catalogue)) offer(form.elements[part], names, DEFAULTS[part], state.about[part]);
+  create.disabled = create.dataset.busy === "1" || !form.elements.sim.options.length;
 }
 
 function offer(select, names, first, about) {
@@ -60,7 +62,7 @@ function update(element, card, running) {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const wish = Object.fromEntries(new FormData(form));
-  if (await run(form.querySelector("button"), "profiles_creating", "api/profiles", wish)) form.elements.name.value = "";
+  if (await run(create, "profiles_creating", "api/profiles", wish)) form.elements.name.value = "";
 });
 
 /* Opening ends one profile and starts another: it takes a moment, and a button that says so. */
