@@ -32,7 +32,8 @@ PER_LABEL = 3
 DULL = 2
 """Answers *neither* or *skip* after which no rule but chance shows a world again."""
 REST = 5.0
-"""How many times as long as planning took no plan is made anew: fifty people answer faster than planning pays."""
+"""How many times as long as planning took no plan is made anew: fifty people answer faster than planning pays. The
+same where choosing did not find a pair for everybody."""
 
 Keys: TypeAlias = Collection[frozenset[str]]
 
@@ -86,6 +87,8 @@ class Agenda:
         self._rest_until = -math.inf
         self._ahead = DRAWN
         self._reserve: list[Pair] = []
+        self._spare: list[Pair] = []
+        self._spare_until = -math.inf
         self._asked: set[str] = set()
         self._start = loop.answers_given(profile)
         self._seen: FilmTable | None = None
@@ -98,6 +101,8 @@ class Agenda:
 
     def take(self, count: int, held: Keys, others: int = 0) -> list[Pair]:
         """Up to `count` pairs whose films exist, chosen by the newest Rewardor, or by what runs of contest and duel.
+
+        Called by one thread at a time, or two people may get the same pair.
 
         Args:
             count: How many.
@@ -114,33 +119,48 @@ class Agenda:
             if ready := [Pair(a, b, asking.KIND, 1.0, *versions) for a, b in wished if films >= {a, b}]:
                 return ready
         busy = frozenset[str]().union(*held)
-        if reserved := self._take_reserved(count, busy):
-            return reserved
-        view = _View(self._profile, self._hopeless)
-        filmed = view.among(self._films.keys())
+        return self._take_reserved(count, busy) or self._choose(count, held, busy, others)
+
+    def _choose(self, count: int, held: Keys, busy: frozenset[str], others: int) -> list[Pair]:
+        """Choose pairs now, and those in reserve."""
+        start, view = time.monotonic(), _View(self._profile, self._hopeless)
+        filmed, idle = view.among(self._films.keys()), ~view.among(busy)
         with self._lock:
             drawn = [pair.key for pair in self._drawn if pair.key <= self._films.keys()]
-            idle = [key for key in drawn if not key & busy]
-            pairs = (
-                view.choose(count + others, held, ready=filmed & ~view.dull, drawn=idle)
-                # films are late, or all are with somebody: whatever there is, at best worlds that nobody looks at
-                or view.choose_any(held, filmed & ~view.among(busy))
-                or view.choose(count, held, ready=filmed, drawn=drawn)
-                or view.choose_any(held, filmed)
-            )
-            shown = {pair.key for pair in pairs}
+        fresh = [key for key in drawn if not key & busy]
+        chosen = view.choose(count + others, held, ready=filmed & ~view.dull, drawn=fresh)
+        pairs = (
+            chosen[:count]
+            # films are late, or all are with somebody: whatever there is, at best worlds that nobody looks at
+            or view.choose_any(1, held, filmed & idle)
+            or view.choose(count, held, ready=filmed, drawn=drawn)
+            or view.choose_any(1, held, filmed)
+        )
+        shown = {pair.key for pair in [*chosen, *pairs]}
+        spare = view.choose_any(others, held, filmed & idle & ~view.among(frozenset[str]().union(*shown)))
+        with self._lock:
             self._drawn = [pair for pair in self._drawn if pair.key not in shown]
-            self._reserve = pairs[count:]
-        return pairs[:count]
+            self._reserve, self._spare = chosen[count:], spare
+            short, now = len(chosen) < count + others, time.monotonic()
+            self._spare_until = now + REST * (now - start) if short else -math.inf
+        return pairs
 
     def _take_reserved(self, count: int, busy: frozenset[str]) -> list[Pair]:
-        """`count` of the pairs that were chosen along; none, all given up, where these are too few or too old."""
+        """Pairs that were chosen along with others.
+
+        None, all given up, where these are too few or too old. Where there were too few to choose from, so that there
+        would be again, a pair of what is left over, as long as there is one and choosing does not pay.
+        """
         versions, gone = _versions(self._profile), busy | self._hopeless
         with self._lock:
             good = [p for p in self._reserve if (p.rewardor, p.generator) == versions and not p.key & gone]
-            taken = good[:count] if len(good) >= count else []
+            spare = [pair for pair in self._spare if not pair.key & gone]
+            short = bool(good or spare) and time.monotonic() < self._spare_until
+            taken = good[:count] if short or len(good) >= count else []
+            if short and not taken:
+                taken, spare = spare[:1], spare[1:]
             self._return([pair for pair in self._reserve if pair not in good or not taken])
-            self._reserve = good[count:] if taken else []
+            self._reserve, self._spare = (good[count:], spare) if taken else ([], [])
         return taken
 
     def put_back(self, pairs: Sequence[Pair]) -> None:
@@ -268,10 +288,15 @@ class _View:
             drawn=rows,
         )
 
-    def choose_any(self, held: Keys, among: NDArray[np.bool_]) -> list[Pair]:
-        """One pair of these worlds, if there is one: at random, but of no sample that is even."""
-        pairs = self.draw(1, held, self.eligible & among)
-        return [replace(pair, how="ready") for pair in pairs]
+    def choose_any(self, count: int, held: Keys, among: NDArray[np.bool_]) -> list[Pair]:
+        """Up to `count` pairs of these worlds, none twice: at random, but of no sample that is even."""
+        pairs: list[Pair] = []
+        taken: set[str] = set()
+        for pair in self.draw(2 * count, held, self.eligible & among):
+            if len(pairs) < count and not pair.key & taken:
+                pairs.append(replace(pair, how="ready"))
+                taken |= pair.key
+        return pairs
 
     def draw(self, count: int, held: Keys, eligible: NDArray[np.bool_] | None = None) -> list[Pair]:
         """Random pairs, of all worlds that may be shown by default."""
@@ -308,7 +333,7 @@ class _View:
 
 def _dull(labels: LabelTable) -> list[str]:
     """Worlds that were seen in vain again and again."""
-    vain = np.isin(labels.answer.astype(str), ("neither", "skip"))
+    vain = (labels.answer == "neither") | (labels.answer == "skip")
     seen = Counter([*labels.left[vain].tolist(), *labels.right[vain].tolist()])
     return [world for world, times in seen.items() if times >= DULL]
 

@@ -107,8 +107,9 @@ def unpack(data: bytes) -> dict[str, "Tensor"]:
 
 def newest(profile: Profile, role: Role) -> Manifest | None:
     """The newest version whose weights are intact, None if there is none. Damaged ones are quarantined."""
-    for manifest in reversed(manifests(profile, role)):
-        if _intact(profile, role, manifest):
+    for key in reversed(profile.store.list(f"{role}/")):
+        manifest = _manifest(profile, key) if key.endswith(".json") else None
+        if manifest and _intact(profile, role, manifest):
             return manifest
     return None
 

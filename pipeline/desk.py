@@ -111,6 +111,7 @@ class Desk:
         self._leases: dict[str, _Lease] = {}
         self._latest: dict[str, tuple[float, int]] = {}  # of each labeler: when, and how many labels there were then
         self._lock = threading.Lock()
+        self._offering = threading.Lock()
         self._committer = Committer(profile.add_votes)
         self._limits = Limits()
 
@@ -139,9 +140,13 @@ class Desk:
             self._take_back(forgotten[: max(0, len(mine) + n - HELD)])
             if len(have) > 1 and self._is_being_learned(labeler):
                 return []
-            others = len({lease.ticket.labeler for lease in self._leases.values()} - {labeler})
-            pairs = self._agenda.take(min(n, HELD - len(have)), self._held(), others)
-            return [self._hand_out(pair, labeler) for pair in pairs]
+        with self._offering:  # by one at a time, without keeping those who answer waiting
+            with self._lock:
+                held = self._held()
+                others = len({lease.ticket.labeler for lease in self._leases.values()} - {labeler})
+            pairs = self._agenda.take(min(n, HELD - len(have)), held, others)
+            with self._lock:
+                return [self._hand_out(pair, labeler) for pair in pairs]
 
     def vote(self, token: str, answer: str, labeler: str, response_ms: int, replays: int) -> Receipt:
         """Store an answer; it is durable when this returns.

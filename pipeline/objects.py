@@ -9,13 +9,13 @@ listing is believed for a while.
 import contextlib
 import functools
 import re
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar
 
+from pipeline.listings import Listings
 from pipeline.root import Url
 from pipeline.store import KeyTakenError, StoreError, check_key
 
@@ -92,6 +92,9 @@ class ObjectStore:
         names = self._bucket.look(self._name(prefix) if prefix else self._prefix)
         return sorted(prefix + name for name in names if not name.startswith("."))
 
+    def believe(self, seconds: float) -> None:
+        """Do nothing: a listing is believed for longer anyway."""
+
     def delete(self, key: str) -> None:
         """Forget a key; fine if it holds nothing.
 
@@ -158,9 +161,7 @@ class _Bucket:
         except refusals.BaseError as error:
             raise StoreError(f"{url} cannot be used: {self._words(error)}") from error
         self._trusted = False
-        self._lock = threading.Lock()
-        self._listed: dict[str, tuple[float, Mapping[str, Any]]] = {}
-        self._changes = 0
+        self._listings: Listings[Mapping[str, Any]] = Listings(LOOK_S)
 
     def put(self, name: str, data: bytes, mode: Any) -> Tag | None:
         """Write an object; returns its tag, None if it is not as `mode` wants it: absent ("create"), or with a tag."""
@@ -194,7 +195,7 @@ class _Bucket:
         except FileNotFoundError as error:
             raise StoreError(f"{trouble}: there is no bucket {self._url}") from error
         finally:
-            self._forget(name)
+            self._listings.forget(name)
 
     def get(self, name: str) -> tuple[bytes, Tag]:
         """The bytes of an object, and its tag; FileNotFoundError if there is none."""
@@ -206,7 +207,7 @@ class _Bucket:
         try:
             return self._again(f"{name} cannot be read", work)
         except FileNotFoundError:
-            self._forget(name)  # what was listed is old
+            self._listings.forget(name)  # what was listed is old
             raise
 
     def delete(self, name: str) -> None:
@@ -216,32 +217,19 @@ class _Bucket:
         except FileNotFoundError:
             pass
         finally:
-            self._forget(name)
+            self._listings.forget(name)
 
     def look(self, prefix: str) -> Mapping[str, Any]:
         """What is directly below a prefix: names of objects, and what is known of each; names of folders, with a /."""
-        now = time.monotonic()
-        with self._lock:
-            changes, (when, found) = self._changes, self._listed.get(prefix, (-LOOK_S, {}))
-        if now < when + LOOK_S:
-            return found
+        return self._listings.of(prefix, lambda: self._look(prefix))
+
+    def _look(self, prefix: str) -> Mapping[str, Any]:
         answer = self._again(
             f"{self._url}/{prefix} cannot be listed", lambda: obstore.list_with_delimiter(self._client, prefix or None)
         )
         start = len(prefix)
-        found = {path[start:] + "/": {} for path in answer["common_prefixes"]}
-        found |= {about["path"][start:]: about for about in answer["objects"] if about["path"][start:]}
-        with self._lock:
-            if changes == self._changes:  # else it may lack what was written meanwhile
-                self._listed[prefix] = now, found
-        return found
-
-    def _forget(self, name: str) -> None:
-        """Believe no listing any more that an object is in, be it deep below."""
-        with self._lock:
-            self._changes += 1
-            for end in [-1, *(match.start() for match in re.finditer("/", name))]:
-                self._listed.pop(name[: end + 1], None)
+        found: dict[str, Any] = {path[start:] + "/": {} for path in answer["common_prefixes"]}
+        return found | {about["path"][start:]: about for about in answer["objects"] if about["path"][start:]}
 
     def _again(self, trouble: str, work: Callable[[], T]) -> T:
         """Do something, again if that may help.

@@ -65,6 +65,7 @@ class People:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._joining = threading.Lock()
+        self._known: tuple[Columns, dict[str, tuple[str, str]], set[str]] = ({}, {}, set())
         texts = dict.fromkeys(("id", "event", "person", "name", "role"), "text")
         self._table = Table(profile.store, FOLDER, texts | {"time": "float"}, self._damaged)  # type: ignore[arg-type]
 
@@ -184,16 +185,17 @@ class People:
 
     def _joined(self) -> dict[str, tuple[str, str]]:
         """The name and the role of everybody who joined."""
-        rows = self._table.read()
-        there = rows["event"] == "join"
-        named = zip(rows["name"][there].tolist(), rows["role"][there].tolist(), strict=True)
-        return dict(zip(rows["person"][there].tolist(), named, strict=True))
+        return self._now()[1]
 
     def _excluded(self) -> set[str]:
-        rows = self._table.read()
-        decided = (rows["event"] == "exclude") | (rows["event"] == "readmit")
-        last = dict(zip(rows["person"][decided].tolist(), rows["event"][decided].tolist(), strict=True))
-        return {person for person, event in last.items() if event == "exclude"}
+        return self._now()[2]
+
+    def _now(self) -> tuple[Columns, dict[str, tuple[str, str]], set[str]]:
+        """What the rows say, read again only when there are more: each request asks."""
+        rows, known = self._table.read(), self._known
+        if known[0] is not rows:
+            known = self._known = rows, _joined(rows), _excluded(rows)
+        return known
 
     def _add(self, event: str, person: str, name: str = "", role: str = "") -> None:
         row = {"id": uuid.uuid4().hex, "event": event, "person": person, "name": name, "role": role}
@@ -203,6 +205,18 @@ class People:
 
     def _damaged(self, key: str, error: Exception) -> None:
         self._profile.quarantine(key, str(error))
+
+
+def _joined(rows: Columns) -> dict[str, tuple[str, str]]:
+    there = rows["event"] == "join"
+    named = zip(rows["name"][there].tolist(), rows["role"][there].tolist(), strict=True)
+    return dict(zip(rows["person"][there].tolist(), named, strict=True))
+
+
+def _excluded(rows: Columns) -> set[str]:
+    decided = (rows["event"] == "exclude") | (rows["event"] == "readmit")
+    last = dict(zip(rows["person"][decided].tolist(), rows["event"][decided].tolist(), strict=True))
+    return {person for person, event in last.items() if event == "exclude"}
 
 
 def check_name(name: str) -> str:

@@ -21,6 +21,10 @@ FIRST_PAIR_S = 30.0
 """After this long training starts even if there is no pair yet."""
 
 
+LOOK_S = 0.05
+"""For so long listings are believed: what other processes write is seen that much later, however many ask."""
+
+
 class Session:
     """Runs a profile in threads of this process and in Ray, until it is closed.
 
@@ -36,6 +40,7 @@ class Session:
 
     def __init__(self, root: Root, profile: Profile, *, train: bool, feed: bool = True) -> None:
         self.profile = profile
+        profile.store.believe(LOOK_S)
         self.desk = Desk(profile)
         self.sim = plugins.load("sims", profile.config.sim.name, profile.config.sim.options)
         self.state: State = "starting"

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.listings import Listings
 from pipeline.root import Root, Url
 
 _TEMPORARY = ".tmp-"
@@ -39,6 +40,9 @@ class AnyStore(Protocol):
 
     def list(self, prefix: str) -> list[str]:
         """Sorted keys directly below a prefix."""
+
+    def believe(self, seconds: float) -> None:
+        """Believe a listing for so long, unless something was written here since."""
 
     def delete(self, key: str) -> None:
         """Forget a key."""
@@ -77,6 +81,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self._folders: set[Path] = set()
+        self._listings: Listings[list[str]] = Listings()
 
     def put(self, key: str, data: bytes, *, private: bool = False) -> None:
         """Save bytes for good: when this returns, they survive a power cut. The same bytes twice are fine.
@@ -99,6 +104,8 @@ class Store:
             raise KeyTakenError(f"{key} already holds other bytes") from error
         except OSError as error:
             raise StoreError(f"{key} was not saved: {error.strerror or error}") from error
+        finally:
+            self._listings.forget(key)
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes of a key, or `length` of them from `start`.
@@ -106,21 +113,27 @@ class Store:
         Raises:
             FileNotFoundError: The key holds nothing.
         """
-        with self._path(key).open("rb") as file:
-            file.seek(start)
-            return file.read() if length is None else file.read(length)
+        try:
+            with self._path(key).open("rb") as file:
+                file.seek(start)
+                return file.read() if length is None else file.read(length)
+        except FileNotFoundError:
+            self._listings.forget(key)  # what was listed is old
+            raise
 
     def list(self, prefix: str) -> list[str]:
         """Sorted keys directly below a prefix that ends in a slash; what lies deeper is one entry ending in a slash.
 
         The prefix "" is the folder itself. Names that begin with a dot are left out.
         """
-        try:
-            with os.scandir(self._path(prefix) if prefix else self.root) as entries:
-                names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
-        except FileNotFoundError:
-            return []
-        return sorted(prefix + name for name in names if not name.startswith("."))
+        return self._listings.of(prefix, lambda: _scan(self._path(prefix) if prefix else self.root, prefix))
+
+    def believe(self, seconds: float) -> None:
+        """Believe a listing for so long, unless this object has written or deleted since.
+
+        So many may ask for what is new at once. Only for whoever can wait that long for what others write.
+        """
+        self._listings.seconds = seconds
 
     def delete(self, key: str) -> None:
         """Forget a key; fine if it holds nothing.
@@ -132,6 +145,8 @@ class Store:
             self._path(key).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{key} was not deleted: {error.strerror or error}") from error
+        finally:
+            self._listings.forget(key)
 
     def exists(self, key: str) -> bool:
         """Whether a key holds bytes."""
@@ -153,6 +168,8 @@ class Store:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise StoreError(f"{key} was not changed: {error.strerror or error}") from error
+        finally:
+            self._listings.forget(key)
 
     def sync(self) -> None:
         """Make the names in the folder itself survive a power cut."""
@@ -194,6 +211,16 @@ def below(store: AnyStore, prefix: str) -> Iterator[str]:
             yield from below(store, key)
         else:
             yield key
+
+
+def _scan(folder: Path, prefix: str) -> list[str]:
+    """Sorted keys of what is in a folder."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
+    except FileNotFoundError:
+        return []
+    return sorted(prefix + name for name in names if not name.startswith("."))
 
 
 def _create(path: Path, data: bytes, mode: int) -> None:

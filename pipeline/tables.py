@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import parts
+from pipeline.growing import Growing
 from pipeline.parts import DTYPES, NAME, Columns, DamagedError, Kind, Part
 from pipeline.store import AnyStore
 
@@ -59,23 +60,40 @@ class Table:
         self._parts: dict[str, Part] = {}
         self._rows = _union(self._columns, [])
         self._known: set[str] = set()
+        self._growing = Growing()
+        self._listed: list[str] | None = None
         self._reading = threading.RLock()
         self._writing = threading.Lock()
 
     def read(self) -> Columns:
         """All rows in order of sequence: the very same object until a row is added. Costs one listing when idle."""
         with self._reading:
-            names = self._names()
+            listed = self._store.list(self._folder)
+            if listed is self._listed:  # it is believed for a moment, and so is what was read then
+                return self._rows
+            names = self._named(listed)
             if names != list(self._parts) or self._inherited is None:
                 before, inherited = self._parts, self._older()
                 self._parts = self._settle(names)
                 if before and before.keys() <= self._parts.keys():  # the common case, and it costs little
-                    news = [part.columns for name, part in self._parts.items() if name not in before]
-                    self._rows = _union(self._columns, [self._rows, *news])
+                    self._add([part.columns for name, part in self._parts.items() if name not in before])
                 else:
                     self._rows = _union(self._columns, [*inherited, *(part.columns for part in self._parts.values())])
-                self._known = set(self._rows["id"].tolist())
+                    self._known = set(self._rows["id"].tolist())
+            self._listed = listed if names == list(self._parts) else None
             return self._rows
+
+    def _add(self, news: Sequence[Columns]) -> None:
+        """Rows of parts that are new."""
+        if not news:
+            return
+        more = _union(self._columns, news)
+        ids, last = more["id"].tolist(), self._rows["sequence"][-1:]
+        if len(last) and (more["sequence"][:1] > last).all() and self._known.isdisjoint(ids):
+            self._rows = _protect(self._columns, self._growing.append(self._rows, more))
+        else:
+            self._rows = _union(self._columns, [self._rows, more])
+        self._known.update(ids)
 
     def files(self) -> dict[str, bytes]:
         """The names and bytes of parts that hold all rows of this table, inherited ones aside."""
@@ -187,6 +205,7 @@ class Table:
         except DamagedError:
             with self._reading:
                 self._parts = {}  # one of them rotted after it was read: the next `read` will find it
+                self._listed = None
         else:
             self._store.put(self._folder + name, data)
 
@@ -202,7 +221,10 @@ class Table:
 
     def _names(self) -> list[str]:
         """Names of all parts, in order."""
-        names = (key.rpartition("/")[2] for key in self._store.list(self._folder))
+        return self._named(self._store.list(self._folder))
+
+    def _named(self, keys: list[str]) -> list[str]:
+        names = (key.rpartition("/")[2] for key in keys)
         return [name for name in names if name in self._parts or NAME.fullmatch(name)]
 
     def _load(self, name: str) -> Part | None:
@@ -244,8 +266,12 @@ def _union(kinds: Mapping[str, Kind], all_parts: Sequence[Columns]) -> Columns:
         columns = _take(columns, parts.first_of_each(columns["id"].tolist()))
     if (np.diff(columns["sequence"]) == 0).any():
         columns = _take(columns, np.lexsort((columns["id"], columns["sequence"])))
+    return _protect(kinds, columns)
+
+
+def _protect(kinds: Mapping[str, Kind], columns: Columns) -> Columns:
+    """All callers share these arrays. Torch warns of read-only memory, so matrices are left writable."""
     for name, kind in kinds.items():
-        # All callers share these arrays. Torch warns of read-only memory, so matrices are left writable.
         columns[name].flags.writeable = kind == "rows"
     return columns
 
