@@ -42,16 +42,18 @@ def run(
     studies = [study.begin(profiles, role, out / role if out else None, ended=apply) for role in roles]
     searching = any(each.tried < trials for each in studies)
     end = time.monotonic() + 60 * minutes
-    for left, each in zip(range(len(studies), 0, -1), studies, strict=True):
-        plans = [profile.config.rollouts for profile in profiles]
-        cause = _search(each, trials, (end - time.monotonic()) / left, Bounds.of(plans, each.role))
-        _tell(each, trials, cause, hint=not apply)
-        if apply:
-            _apply(each, trials, root)
-    if searching:
-        from pipeline import cluster
+    try:
+        for left, each in zip(range(len(studies), 0, -1), studies, strict=True):
+            plans = [profile.config.rollouts for profile in profiles]
+            cause = _search(each, trials, (end - time.monotonic()) / left, Bounds.of(plans, each.role))
+            _tell(each, trials, cause, hint=not apply)
+            if apply:
+                _apply(each, trials, root)
+    finally:
+        if searching:
+            from pipeline import cluster
 
-        cluster.stop()
+            cluster.stop()
 
 
 def _search(this: Study, trials: int, seconds: float, bounds: Bounds) -> str:
