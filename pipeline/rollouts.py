@@ -10,7 +10,7 @@ import os
 import resource
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -355,10 +355,15 @@ def _its_own(error: Exception) -> bool:
 
 
 def _cause(error: Exception) -> str:
-    """The last line of what Ray tells about an error, which is where the reason stands."""
+    """Why something failed, in words."""
     if not _its_own(error):
         return UNREACHED
-    if "Worker unexpectedly exits" in str(error):  # Ray guesses at length, and does not know either
+    return last_words(str(error)) or type(error).__name__
+
+
+def last_words(told: str) -> str:
+    """The reason in what Ray tells about an error; empty if it tells nothing."""
+    if "Worker unexpectedly exits" in told:  # Ray guesses at length, and does not know either
         return "its process ended without a word: it crashed outside Python, exited, or was killed"
-    lines: Iterable[str] = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return list(lines)[-1][:300] if lines else type(error).__name__
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""

@@ -60,6 +60,8 @@ def _found(study: Study, options: Options, fold: int) -> list[float]:
     if known is None:
         measure = _answers if study.role == "rewardor" else _worlds
         known = [number for name in study.profiles for number in measure(study, name, options, fold)]
+        if not all(map(math.isfinite, known)):
+            raise ValueError("what the model says of worlds is no number")
         study.keep(options, fold, known)
     return known
 

@@ -1,14 +1,17 @@
 """Tuning with Ray Tune: trials are plain functions, one fold after the other, and weak ones end early.
 
 Ray keeps nothing here that matters. Each fold that was measured is a file of the study, so a search that is started
-again reads what is known in no time, and goes on from there.
+again reads what is known in no time, and goes on from there. A trial that takes too long, or dies, costs its own
+options and not the search.
 """
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,11 +19,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler
 
 from pipeline import cluster
+from pipeline.bounds import Bounds, refuse_beyond
+from pipeline.rollouts import last_words
 from pipeline.study import FOLDS, Options, Study, describe
 from pipeline.trial import costs
 
@@ -29,6 +35,9 @@ FIRST, KEPT = 2, 2
 
 FAILED = 1e6
 """What options cost with which a model fails."""
+
+AGAIN = 1
+"""How often a trial whose process died is tried again: its machine may have gone, or another one eaten its memory."""
 
 NICE = 15
 """How far trials stand back, as in nice(1): further than `cluster.NICE`, so that training beside them stays quick."""
@@ -49,8 +58,8 @@ class Outcome:
     cause: str
 
 
-def search(study: Study, count: int, seconds: float, say: Say) -> Outcome:
-    """Try options until there is no time left.
+def search(study: Study, count: int, seconds: float, say: Say, bounds: Bounds) -> Outcome:
+    """Try options until there is no time left, and some 15 s longer if a trial does not hear that it is over.
 
     Asynchronous successive halving [1] over folds: of the trials that reach a rung, the better half goes on. The first
     options, which change nothing, always do: they are what the others are compared with.
@@ -62,11 +71,12 @@ def search(study: Study, count: int, seconds: float, say: Say) -> Outcome:
         count: How many options.
         seconds: How long.
         say: Told each trial that has ended.
+        bounds: What a trial may take.
     """
     _hush()
     cluster.start(quiet=True)
-    halving = _Halving()
-    watcher = _Watcher(study.candidates(count), halving.weak, say)
+    halving, warden = _Halving(), _Warden(bounds.seconds)
+    watcher = _Watcher(study.candidates(count), halving.weak, warden.overdue, say)
     home, prefix = study.folder.resolve(), f"ray-{socket.gethostname()}-"
     cluster.sweep(home, prefix)
     with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=home) as scratch:  # where all nodes reach it
@@ -75,6 +85,7 @@ def search(study: Study, count: int, seconds: float, say: Say) -> Outcome:
             param_space={
                 "folder": str(study.folder.resolve()),
                 "count": count,
+                "memory_mb": bounds.memory_mb,
                 "number": tune.grid_search(list(range(count))),
             },
             tune_config=tune.TuneConfig(
@@ -86,7 +97,12 @@ def search(study: Study, count: int, seconds: float, say: Say) -> Outcome:
                 max_concurrent_trials=max(1, int(cluster.cpus())),
             ),
             run_config=tune.RunConfig(
-                name="search", storage_path=scratch, callbacks=[watcher], verbose=0, progress_reporter=_Silent()
+                name="search",
+                storage_path=scratch,
+                callbacks=[watcher, warden],
+                failure_config=tune.FailureConfig(max_failures=AGAIN),
+                verbose=0,
+                progress_reporter=_Silent(),
             ),
         ).fit()
     return watcher.outcome
@@ -97,8 +113,9 @@ def _hush() -> None:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-    for name in ("ray", "ray.tune", "ray.train"):
+    for name in ("ray", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # of a trial that dies it tells the whole traceback
 
 
 def _try(config: dict[str, Any]) -> None:
@@ -108,6 +125,7 @@ def _try(config: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+    refuse_beyond(config["memory_mb"])
     study = _opened(config["folder"])
     options, paid = study.candidates(config["count"])[config["number"]], []
     for fold in range(FOLDS):
@@ -140,18 +158,49 @@ class _Halving(ASHAScheduler):
         return decision
 
 
+class _Warden(tune.Callback):
+    """Ends the processes of trials of which a fold takes too long, and remembers which ones it ended.
+
+    Args:
+        seconds: That a fold may take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: dict[str, float] = {}
+        self.overdue: dict[str, str] = {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        del iteration, trials, info
+        self._since[trial.trial_id] = time.monotonic()
+
+    def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any) -> None:
+        del iteration, trials, result, info
+        self._since[trial.trial_id] = time.monotonic()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        del iteration, info
+        late = time.monotonic() - self._seconds
+        for trial in trials:
+            if trial.status == Trial.RUNNING and self._since[trial.trial_id] < late:
+                self._since[trial.trial_id], trial.max_failures = math.inf, 0  # it would only hang again
+                self.overdue[trial.trial_id] = f"a fold took more than {self._seconds:g} s and was ended"
+                ray.kill(trial.temporary_state.ray_actor)
+
+
 class _Watcher(tune.Callback):
     """Says a line for each trial that has ended.
 
     Args:
         candidates: What is tried.
         weak: Trials that were ended early, by id; filled by somebody else.
+        overdue: Why trials were ended from outside, by id; filled by somebody else.
         say: Told.
     """
 
-    def __init__(self, candidates: list[Options], weak: set[str], say: Say) -> None:
+    def __init__(self, candidates: list[Options], weak: set[str], overdue: dict[str, str], say: Say) -> None:
         self._ended: set[int] = set()
-        self._candidates, self._weak, self._say = candidates, weak, say
+        self._candidates, self._weak, self._overdue, self._say = candidates, weak, overdue, say
         self._best: tuple[float, str] | None = None
         self._cause = ""
 
@@ -165,6 +214,14 @@ class _Watcher(tune.Callback):
         number, result, weak = trial.config["number"], trial.last_result or {}, trial.trial_id in self._weak
         if result.get("fold") != FOLDS and not weak:
             return  # there was no time left
+        self._tell(number, result, weak=weak)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        del iteration, trials, info
+        why = self._overdue.get(trial.trial_id) or last_words(Path(trial.error_file).read_text())
+        self._tell(trial.config["number"], {"cost": FAILED, "why": why}, weak=False)
+
+    def _tell(self, number: int, result: dict[str, Any], *, weak: bool) -> None:
         self._ended.add(number)
         options, cost = describe(self._candidates[number]), result["cost"]
         said = f"failed: {result['why']}" if "why" in result else f"{cost:.4f}"

@@ -44,7 +44,7 @@ def save(study: Study, found: Sequence[Found], path: Path) -> None:
             value = each.options.get(option, present(study, option))
             if value is None:
                 continue
-            share = min(max(math.log(value / least) / math.log(most / least), 0.0), 1.0)
+            share = min(math.log(max(value / least, 1.0)) / math.log(most / least), 1.0)
             y = _across(min((each.cost - low) / (high - low), 1.0), HIGH - BOTTOM, TOP)
             ink = BEST if each is best else DOT if each.options else NOW
             pen.dot(_across(share, start, start + PANEL), y, ink, full=each.whole)

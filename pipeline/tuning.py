@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import shelf, study, tune_plot, tuned
+from pipeline.bounds import Bounds
 from pipeline.checkpoint import Role
 from pipeline.profile import Profile
 from pipeline.root import Root
@@ -41,18 +42,21 @@ def run(
     studies = [study.begin(profiles, role, out / role if out else None, ended=apply) for role in roles]
     searching = any(each.tried < trials for each in studies)
     end = time.monotonic() + 60 * minutes
-    for left, each in zip(range(len(studies), 0, -1), studies, strict=True):
-        cause = _search(each, trials, (end - time.monotonic()) / left)
-        _tell(each, trials, cause, hint=not apply)
-        if apply:
-            _apply(each, trials, root)
-    if searching:
-        from pipeline import cluster
+    try:
+        for left, each in zip(range(len(studies), 0, -1), studies, strict=True):
+            plans = [profile.config.rollouts for profile in profiles]
+            cause = _search(each, trials, (end - time.monotonic()) / left, Bounds.of(plans, each.role))
+            _tell(each, trials, cause, hint=not apply)
+            if apply:
+                _apply(each, trials, root)
+    finally:
+        if searching:
+            from pipeline import cluster
 
-        cluster.stop()
+            cluster.stop()
 
 
-def _search(this: Study, trials: int, seconds: float) -> str:
+def _search(this: Study, trials: int, seconds: float, bounds: Bounds) -> str:
     """Go on with a search; returns why the present options failed, nothing if they did not."""
     if this.tried >= trials:
         return ""
@@ -61,7 +65,7 @@ def _search(this: Study, trials: int, seconds: float) -> str:
     print(f"Tuning {tuned.headline(this)}{begun}. Kept in {this.folder}", flush=True)
     from pipeline import tune
 
-    outcome = tune.search(this, trials, max(seconds, 1.0), say)
+    outcome = tune.search(this, trials, max(seconds, 1.0), say, bounds)
     if outcome.whole:
         this.end(trials)
     return outcome.cause

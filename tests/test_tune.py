@@ -202,7 +202,7 @@ def test_trials_stand_back_behind_training(
     monkeypatch.setattr(tune.os, "getpriority", lambda *_: nice[-1])
     monkeypatch.setattr(tune.os, "setpriority", lambda *words: nice.append(words[-1]))
     monkeypatch.setattr(tune.tune, "report", told.append)
-    tune._try({"folder": str(this.folder), "count": 1, "number": 0})
+    tune._try({"folder": str(this.folder), "count": 1, "number": 0, "memory_mb": 1e6})
     assert nice[-1] == taken > cluster.NICE
     assert told[-1] == {"fold": study.FOLDS, "cost": 1.0}
 
@@ -342,8 +342,8 @@ def test_a_search_whose_present_options_fail_says_why_and_does_not_end(
 
     why = [{"why": "ValueError: no slope"}, {}]
 
-    def search(this: study.Study, count: int, _: float, say: tune.Say) -> tune.Outcome:
-        watcher, failed = tune._Watcher(this.candidates(count), set(), say), why.pop(0)
+    def search(this: study.Study, count: int, _: float, say: tune.Say, __: object) -> tune.Outcome:
+        watcher, failed = tune._Watcher(this.candidates(count), set(), {}, say), why.pop(0)
         for number in range(count):
             result = {"fold": study.FOLDS, "cost": tune.FAILED if failed else 1.0, **failed}
             trial = SimpleNamespace(config={"number": number}, last_result=result, trial_id=str(number))
