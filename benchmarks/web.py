@@ -35,8 +35,16 @@ from pipeline.profile import Profile
 AHEAD = 3
 """Pairs that a page holds, the one on the stage included."""
 RETRY_S = 0.4
+NEWS_S = 1.0
+"""Seconds between two questions what is going on: the stage of the page asks every 1.5 s, its header every 3 s."""
 RAMP_S = 20.0
 """Seconds in which everybody arrives."""
+TIMES = {
+    "vote": "a vote, until it is on disk",
+    "pairs": "asking for pairs",
+    "news": "asking what is going on",
+    "wait": "waiting for a pair to look at",
+}
 LINE = "{what:<34} median {median:7.1f} ms   p95 {p95:7.1f} ms   max {worst:8.1f} ms   ({count})"
 
 
@@ -47,7 +55,7 @@ class Tally:
     goal: int
     sent: dict[str, str] = field(default_factory=dict)
     acknowledged: dict[str, str] = field(default_factory=dict)
-    times: dict[str, list[float]] = field(default_factory=lambda: {what: [] for what in ("vote", "pairs", "wait")})
+    times: dict[str, list[float]] = field(default_factory=lambda: {what: [] for what in TIMES})
     events: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -65,6 +73,7 @@ class Labeler(threading.Thread):
         self.cookie = ""
         self.connection = self.connect()
         self.pairs: list[dict[str, str]] = []
+        self.asked = self.ask_at = 0.0
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -87,9 +96,11 @@ class Labeler(threading.Thread):
             return answer.status, json.loads(data) if "json" in answer.getheader("content-type", "") else data
         raise ConnectionError("the server is away")
 
-    def timed(self, what: str, path: str, body: Any, line: http.client.HTTPConnection | None = None) -> Any:
+    def timed(
+        self, what: str, path: str, body: Any, line: http.client.HTTPConnection | None = None, method: str = "POST"
+    ) -> Any:
         start = time.perf_counter()
-        status, answer = self.request("POST", path, body, line)
+        status, answer = self.request(method, path, body, line)
         self.tally.times[what].append(1000 * (time.perf_counter() - start))
         if status != 200:
             self.tally.events[f"{path} {status}"] += 1
@@ -110,20 +121,28 @@ class Labeler(threading.Thread):
             self.answer(pair["token"], self.random.choice(("left", "right", "left", "right", "tie", "neither")))
             since = time.perf_counter()
             self.pairs.remove(pair)
+            self.ask_at = 0.0
 
     def look(self) -> None:
-        """Watch the pair on the stage, while the page goes on asking for what it lacks."""
+        """Watch the pair on the stage, while the page goes on asking for what it lacks, and what is going on."""
         end = time.monotonic() + self.random.uniform(0.5, 1.5) * self.options.pace
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, RETRY_S))
             if time.monotonic() < end:
                 self.refill()
+            self.ask_what_happens()
+
+    def ask_what_happens(self) -> None:
+        if time.monotonic() > self.asked + NEWS_S:
+            self.asked = time.monotonic()
+            self.timed("news", "/api/activity", None, method="GET")
 
     def refill(self) -> None:
-        if len(self.pairs) >= AHEAD:
+        if len(self.pairs) >= AHEAD or time.monotonic() < self.ask_at:
             return
         have = [pair["token"] for pair in self.pairs]
         answer = self.timed("pairs", "/api/pairs", {"want": AHEAD - len(have), "have": have})
+        self.ask_at = time.monotonic() + (answer["after"] if answer else 0)
         for pair in answer["pairs"] if answer else ():
             for side in ("left", "right"):
                 self.request("GET", f"/media/{answer['profile']}/{pair[side]}")
@@ -186,12 +205,7 @@ def check(profile: Profile, tally: Tally) -> dict[str, int]:
 
 
 def tell(tally: Tally, seconds: float, spent: float, profile: Profile) -> None:
-    names = {
-        "vote": "a vote, until it is on disk",
-        "pairs": "asking for pairs",
-        "wait": "waiting for a pair to look at",
-    }
-    for what, name in names.items():
+    for what, name in TIMES.items():
         values = sorted(tally.times[what]) or [0.0]
         p95 = values[int(0.95 * (len(values) - 1))]
         median = statistics.median(values)
@@ -238,7 +252,7 @@ def wait_for_films(root: Path, process: Any) -> Profile:
     while time.monotonic() < end and process.poll() is None:
         if (root / "crowd" / "profile.toml").exists():
             profile = Profile.open(root, "crowd")
-            if len(profile.films().file) >= 8:
+            if len(profile.films().file) >= 4:
                 return profile
         time.sleep(1)
     raise SystemExit("no films came")

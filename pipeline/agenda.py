@@ -119,7 +119,7 @@ class Agenda:
             if ready := [Pair(a, b, asking.KIND, 1.0, *versions) for a, b in wished if films >= {a, b}]:
                 return ready
         busy = frozenset[str]().union(*held)
-        return self._take_reserved(count, busy) or self._choose(count, held, busy, others)
+        return self._take_reserved(count, busy, held) or self._choose(count, held, busy, others)
 
     def _choose(self, count: int, held: Keys, busy: frozenset[str], others: int) -> list[Pair]:
         """Choose pairs now, and those in reserve."""
@@ -137,7 +137,8 @@ class Agenda:
             or view.choose_any(1, held, filmed)
         )
         shown = {pair.key for pair in [*chosen, *pairs]}
-        spare = view.choose_any(others, held, filmed & idle & ~view.among(frozenset[str]().union(*shown)))
+        left = filmed & idle & ~view.among(frozenset[str]().union(*shown))
+        spare = view.choose_any(others, held, left) or view.choose_any(others, [*held, *shown], filmed)
         with self._lock:
             self._drawn = [pair for pair in self._drawn if pair.key not in shown]
             self._reserve, self._spare = chosen[count:], spare
@@ -145,22 +146,22 @@ class Agenda:
             self._spare_until = now + REST * (now - start) if short else -math.inf
         return pairs
 
-    def _take_reserved(self, count: int, busy: frozenset[str]) -> list[Pair]:
+    def _take_reserved(self, count: int, busy: frozenset[str], held: Keys) -> list[Pair]:
         """Pairs that were chosen along with others.
 
-        None, all given up, where these are too few or too old. Where there were too few to choose from, so that there
-        would be again, a pair of what is left over, as long as there is one and choosing does not pay.
+        None, all given up, where these are too few or too old. Where there were too few to choose from, and would be
+        again, what was left over, as long as choosing anew does not pay.
         """
         versions, gone = _versions(self._profile), busy | self._hopeless
         with self._lock:
             good = [p for p in self._reserve if (p.rewardor, p.generator) == versions and not p.key & gone]
-            spare = [pair for pair in self._spare if not pair.key & gone]
-            short = bool(good or spare) and time.monotonic() < self._spare_until
-            taken = good[:count] if short or len(good) >= count else []
-            if short and not taken:
-                taken, spare = spare[:1], spare[1:]
+            spare = [pair for pair in self._spare if pair.key not in held and not pair.key & self._hopeless]
+            spare.sort(key=lambda pair: bool(pair.key & busy))
+            there = good + spare if time.monotonic() < self._spare_until else good
+            taken = there[:count] if len(there) >= count else []
             self._return([pair for pair in self._reserve if pair not in good or not taken])
-            self._reserve, self._spare = (good[count:], spare) if taken else ([], [])
+            self._reserve = [pair for pair in good if taken and pair not in taken]
+            self._spare = [pair for pair in spare if taken and pair not in taken]
         return taken
 
     def put_back(self, pairs: Sequence[Pair]) -> None:
@@ -178,8 +179,13 @@ class Agenda:
 
     def knows(self, labels: int) -> bool:
         """Whether a pair chosen now would be chosen by a Rewardor that knows so many labels, or by none at all."""
+        return labels < select.WARM_UP or labels <= self.known
+
+    @property
+    def known(self) -> int:
+        """How many labels the newest Rewardor knows."""
         newest = loop.newest(self._profile, "rewardor")
-        return labels < select.WARM_UP or (newest is not None and newest.snapshot["labels"] >= labels)
+        return newest.snapshot["labels"] if newest else 0
 
     # -- films --------------------------------------------------------------------------------------------------------
 

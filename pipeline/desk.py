@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline import signing
 from pipeline.agenda import Agenda, Pair
+from pipeline.pace import Lag, Limits
 from pipeline.profile import Profile
 from pipeline.rows import ANSWERS, Vote
 
@@ -31,10 +32,6 @@ PATIENCE_S = 10.0
 
 class DeskError(ValueError):
     """A request that the desk refuses for good: trying again would not help."""
-
-
-class TooFastError(RuntimeError):
-    """A request too soon after the ones before: it will be welcome later."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +109,7 @@ class Desk:
         self._latest: dict[str, tuple[float, int]] = {}  # of each labeler: when, and how many labels there were then
         self._lock = threading.Lock()
         self._offering = threading.Lock()
+        self._lag = Lag()
         self._committer = Committer(profile.add_votes)
         self._limits = Limits()
 
@@ -148,6 +146,11 @@ class Desk:
             with self._lock:
                 return [self._hand_out(pair, labeler) for pair in pairs]
 
+    def pause(self, labeler: str) -> float:
+        """Seconds until it is worth a person's while to ask again: until their last answer will have been learned."""
+        when, _ = self._latest.get(labeler, (-math.inf, 0))
+        return max(0.0, when + self._lag.seconds - time.monotonic()) if self._is_being_learned(labeler) else 0.0
+
     def vote(self, token: str, answer: str, labeler: str, response_ms: int, replays: int) -> Receipt:
         """Store an answer; it is durable when this returns.
 
@@ -173,6 +176,7 @@ class Desk:
         with self._lock:
             self._leases.pop(token, None)
             self._latest[labeler] = (time.monotonic(), votes)
+        self._lag.given(votes)
         return Receipt(saved=True, duplicate=duplicate, id=vote.id, votes=votes)
 
     def undo(self, labeler: str) -> Receipt:
@@ -217,6 +221,7 @@ class Desk:
         """Ids of worlds whose films should be made now, most urgent first. May take a moment: it plans pairs."""
         with self._lock:
             held = self._held()
+        self._lag.learned(self._agenda.known)
         self._agenda.refresh(held)
         return self._agenda.wanted()
 
@@ -321,41 +326,3 @@ class Committer:
         else:
             for (_, future), duplicate in zip(batch, known, strict=True):
                 future.set_result(duplicate)
-
-
-class Limits:
-    """How often one person may do one thing: a bucket that fills with time and is emptied by use.
-
-    Args:
-        rate: Uses per second.
-        burst: Uses at once, after a while without any: an outbox that was filled on a train empties at once.
-    """
-
-    MANY = 10_000
-    """Buckets to remember; a full one says nothing, and is forgotten first."""
-
-    def __init__(self, rate: float = 8.0, burst: float = 60.0) -> None:
-        self._rate, self._burst = rate, burst
-        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
-        self._lock = threading.Lock()
-
-    def spend(self, who: str, what: str) -> None:
-        """Count one use.
-
-        Raises:
-            TooFastError: The bucket is empty.
-        """
-        now = time.monotonic()
-        with self._lock:
-            if len(self._buckets) >= self.MANY:
-                self._buckets = {
-                    key: each for key, each in self._buckets.items() if self._level(each, now) < self._burst
-                }
-            level = self._level(self._buckets.get((who, what), (self._burst, now)), now)
-            if level < 1:
-                raise TooFastError("more than anyone can look at: wait a moment")
-            self._buckets[who, what] = (level - 1, now)
-
-    def _level(self, bucket: tuple[float, float], now: float) -> float:
-        level, since = bucket
-        return min(self._burst, level + (now - since) * self._rate)

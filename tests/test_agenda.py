@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,21 @@ def test_one_choice_serves_all_who_will_soon_ask_too(desk: Desk, monkeypatch: py
     assert len(desk._leases) == 16
     assert len(set(worlds)) == len(worlds)
     assert len(looks) <= 2, "what the first calls left over, and one for everybody"
+
+
+def test_where_films_are_few_for_a_crowd_choosing_rests(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty people and sixty worlds: what is left over is still different worlds, and chosen at once for many."""
+    monkeypatch.setattr(agenda, "REST", 1e6)
+    for number in range(20):
+        desk.offer(f"person{number}", 1)
+    looks = []
+    monkeypatch.setattr(select, "choose", lambda *a, choose=select.choose, **k: looks.append(a) or choose(*a, **k))
+    for number in range(20):
+        desk.offer(f"person{number}", 1)
+    worlds = Counter(world for lease in desk._leases.values() for world in lease.ticket.pair.key)
+    assert len(desk._leases) >= 30
+    assert len(looks) <= 12
+    assert max(worlds.values()) <= 2
 
 
 def test_a_new_rewardor_chooses_anew_and_random_pairs_are_not_lost(

@@ -10,7 +10,8 @@ import pytest
 from pipeline import desk as desks
 from pipeline import signing
 from pipeline.config import Config
-from pipeline.desk import Assignment, Desk, DeskError, TooFastError
+from pipeline.desk import Assignment, Desk, DeskError
+from pipeline.pace import TooFastError
 from pipeline.profile import Profile
 from pipeline.rows import EmbeddingTable, RolloutTable
 from pipeline.store import StoreError
@@ -138,6 +139,28 @@ def test_a_pair_that_was_answered_is_not_chosen_again(profile: Profile) -> None:
             seen.append(frozenset((given.left, given.right)))
             answer(desk, given)
     assert len(seen) == len(set(seen)) == 6
+
+
+def test_who_answers_does_not_wait_for_who_is_offered_a_pair(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    (held,) = desk.offer("ann", 1)
+    choosing, may_go_on = threading.Event(), threading.Event()
+
+    def take(*_: object) -> list[object]:
+        choosing.set()
+        assert may_go_on.wait(30)
+        return []
+
+    monkeypatch.setattr(desk._agenda, "take", take)
+    slow = threading.Thread(target=desk.offer, args=("bob", 1))
+    slow.start()
+    assert choosing.wait(30)
+    quick = threading.Thread(target=answer, args=(desk, held))
+    quick.start()
+    quick.join(30)
+    assert not quick.is_alive()
+    may_go_on.set()
+    slow.join(30)
+    assert desk.votes == 1
 
 
 def test_pages_that_were_closed_do_not_keep_their_pairs(desk: Desk) -> None:

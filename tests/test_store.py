@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import listings
 from pipeline.root import place
 from pipeline.store import AnyStore, KeyTakenError, Store, StoreError, open_store
 
@@ -203,6 +204,7 @@ def test_a_full_disk_shows_nothing_and_recovers(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
+from pipeline import listings
 from pipeline.store import Store, StoreError
 store = Store(Path(sys.argv[1]))
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -230,3 +232,34 @@ def test_only_old_leftovers_are_swept(store: Store) -> None:
     assert not old.exists()
     assert new.exists()
     assert store.exists("x/a")
+
+
+def test_a_listing_that_is_believed_shows_what_was_written_here_at_once_and_the_rest_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(listings.time, "monotonic", lambda: now)
+    here, elsewhere = Store(tmp_path), Store(tmp_path)
+    here.believe(0.05)
+    elsewhere.put("a/one", b"1")
+    assert here.list("a/") == ["a/one"]
+    here.put("a/two", b"2")
+    assert here.list("a/") == ["a/one", "a/two"]
+    here.delete("a/two")
+    assert here.list("a/") == ["a/one"]
+    elsewhere.put("a/three", b"3")
+    elsewhere.delete("a/one")
+    assert here.list("a/") == ["a/one"]
+    with pytest.raises(FileNotFoundError):
+        here.get("a/one")
+    assert here.list("a/") == ["a/three"], "what is gone ends belief"
+    elsewhere.put("a/four", b"4")
+    now = 0.06
+    assert here.list("a/") == ["a/four", "a/three"]
+
+
+def test_who_believes_nothing_sees_all_at_once(tmp_path: Path) -> None:
+    here, elsewhere = Store(tmp_path), Store(tmp_path)
+    for number in range(5):
+        elsewhere.put(f"a/{number}", b"")
+        assert len(here.list("a/")) == number + 1

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.app.visitors import NOBODY, Door
-from pipeline.desk import TooFastError
+from pipeline.pace import TooFastError
 
 LARGEST = 64 * 1024
 """Bytes of a request: nothing that people say to this page is longer."""

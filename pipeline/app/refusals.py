@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from fastapi import HTTPException
 
-from pipeline.desk import DeskError, TooFastError
+from pipeline.desk import DeskError
+from pipeline.pace import TooFastError
 from pipeline.profile import ProfileError
 from pipeline.store import StoreError
 

@@ -38,7 +38,8 @@ def _add_labeling(routes: APIRouter, studio: Studio, door: Door) -> None:
     def pairs(asked: requests.Pairs, labeler: Labeler) -> dict[str, Any]:
         desk = studio.desk
         offered = answered(lambda: desk.offer(labeler, asked.want, asked.have))
-        return {"profile": studio.profile.name, "votes": desk.votes, "pairs": [asdict(each) for each in offered]}
+        now = {"profile": studio.profile.name, "votes": desk.votes, "after": desk.pause(labeler)}
+        return now | {"pairs": [asdict(each) for each in offered]}
 
     @routes.post("/api/vote")
     def vote(given: requests.Vote, labeler: Labeler) -> Receipt:

@@ -1,8 +1,10 @@
 """The web server: assembles routes and page, and refuses what does not belong on a private page."""
 
 import contextlib
+import gc
 import ipaddress
 import os
+import sys
 import threading
 
 from fastapi import FastAPI, Request
@@ -19,6 +21,9 @@ from pipeline.config import ConfigError
 from pipeline.store import StoreError
 
 LOOPBACK = ["127.0.0.1", "localhost", "[::1]", "testserver"]
+SWITCH_S = 0.001
+"""How long a thread that computes keeps Python from another that has something to do, in seconds. A vote is a dozen
+short steps between system calls; with Python's five milliseconds it would wait that long before each of them."""
 CROWD = 1000
 """Connections at a time: fifty people have some three hundred."""
 
@@ -40,12 +45,15 @@ def serve(
     """
     import uvicorn
 
+    sys.setswitchinterval(SWITCH_S)
     check_host(host, share=share)
     door = Door(studio, shared=share)
     if share:
         threading.Thread(target=announce, args=(door, host, port), daemon=True).start()
+    app = build(studio, tab=tab, door=door, host=host)
+    gc.freeze()  # what was imported stays: looking through it for garbage stops everybody for a quarter of a second
     uvicorn.run(
-        build(studio, tab=tab, door=door, host=host),
+        app,
         host=host,
         port=port,
         limit_concurrency=CROWD,

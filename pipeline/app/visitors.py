@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from pipeline import signing
 from pipeline.app.studio import Studio
-from pipeline.desk import Limits
+from pipeline.pace import Limits
 from pipeline.people import People
 from pipeline.profile import Profile
 
@@ -38,7 +38,7 @@ class Visitor:
     owner: bool
 
 
-def check_header(request: Request) -> None:
+async def check_header(request: Request) -> None:
     """Refuse requests without the page's own header.
 
     Raises:
@@ -107,7 +107,7 @@ class Door:
 
     # -- what routes depend on ----------------------------------------------------------------------------------------
 
-    def guest(self, request: Request) -> Visitor:
+    async def guest(self, request: Request) -> Visitor:
         """Anybody who is in.
 
         Raises:
@@ -118,23 +118,23 @@ class Door:
             raise NOBODY
         return visitor
 
-    def labeler(self, request: Request, response: Response) -> str:
+    async def labeler(self, request: Request, response: Response) -> str:
         """The id as a labeler of anybody who is in and acts on this page.
 
         Raises:
             HTTPException: 401 or 403.
         """
-        check_header(request)
-        id_ = self.guest(request).id
+        await check_header(request)
+        id_ = (await self.guest(request)).id
         return id_ or self._recognise(self._studio.profile, request, response, "labeler")
 
-    def owner(self, request: Request) -> Visitor:
+    async def owner(self, request: Request) -> Visitor:
         """The owner.
 
         Raises:
             HTTPException: 401 or 403.
         """
-        visitor = self.guest(request)
+        visitor = await self.guest(request)
         if not visitor.owner:
             raise HTTPException(403, "only the owner of this page may do that")
         return visitor

@@ -12,7 +12,8 @@ from pipeline import signing
 from pipeline.app import server
 from pipeline.app.visitors import Door
 from pipeline.config import Config
-from pipeline.desk import Desk, Limits
+from pipeline.desk import Desk
+from pipeline.pace import Limits
 from pipeline.people import People
 from pipeline.profile import Profile
 from tests.app.still import Browser, StillStudio

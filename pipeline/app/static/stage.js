@@ -73,20 +73,21 @@ function recall() {
 }
 
 let asking = false;
-let askedAt = -Infinity;
+let askAt = -Infinity; /* not before */
 
 async function refill() {
   const want = AHEAD + 1 - queue.length - (current ? 1 : 0);
-  if (!profile || asking || want < 1 || performance.now() - askedAt < RETRY_MS) return;
+  if (!profile || asking || want < 1 || performance.now() < askAt) return;
   asking = true;
-  askedAt = performance.now();
+  askAt = performance.now() + RETRY_MS;
   try {
     const held = [current, ...queue].filter(Boolean).map((pair) => pair.token);
     const answer = await post("api/pairs", { want, have: held });
     back();
     meet(answer.profile);
     for (const assignment of answer.pairs) enqueue(assignment);
-    if (answer.pairs.length < want) setTimeout(refill, RETRY_MS);
+    askAt = Math.max(askAt, performance.now() + 1000 * answer.after); /* an answer is being learned */
+    if (answer.pairs.length < want) setTimeout(refill, askAt - performance.now());
   } catch (error) {
     if (error.status === 0) lost();
   }
@@ -135,6 +136,7 @@ function answer(choice) {
   };
   outbox.keep(given);
   current = null;
+  askAt = -Infinity;
   pair.hide();
   flash(choice);
   advance();
@@ -233,17 +235,16 @@ function back() {
 function prepare() {
   stage.dataset.state = "preparing";
   stage.dataset.pair = "";
-  const now = activity;
   let title = say("preparing");
   let more = say("preparing_wait");
   let share = null;
   if (offline) [title, more] = [say("offline"), ""];
-  else if (now?.ray === "starting" || now?.ray === "lost") title = say("preparing_ray");
-  else if (now && now.worlds < now.target && now.votes === 0) {
+  else if (activity?.ray === "starting" || activity?.ray === "lost") title = say("preparing_ray");
+  else if (activity?.worlds < activity?.target && activity.votes === 0) {
     title = say("preparing_first");
-    more = say("preparing_worlds", { done: now.worlds, all: now.target });
-    share = now.worlds / now.target;
-  } else if (now?.filming) more = say("preparing_films", { n: now.filming });
+    more = say("preparing_worlds", { done: activity.worlds, all: activity.target });
+    share = activity.worlds / activity.target;
+  } else if (activity?.filming) more = say("preparing_films", { n: activity.filming });
   const veil = find(".veil");
   veil.querySelector("strong").textContent = title;
   veil.querySelector("p").textContent = more;
@@ -299,8 +300,7 @@ function pause(yes = !wantsPause) {
   button.textContent = yes ? "▶" : "❚❚";
   button.setAttribute("aria-label", say(yes ? "play" : "pause"));
   if (!current) return;
-  if (yes) current.pause();
-  else current.play();
+  current[yes ? "pause" : "play"]();
 }
 
 function replay() {
