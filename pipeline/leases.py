@@ -45,6 +45,7 @@ class Lease:
     def __init__(self, profile: Url, role: str) -> None:
         self._store, self._key = ObjectStore(profile), f"{role}.lock"
         self._mark, self._beats = uuid.uuid4().hex, 0
+        self.orphaned = False
         self._tag = self._take()
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._renew, name=f"lease-{role}", daemon=True)
@@ -82,6 +83,7 @@ class Lease:
                 raise RoleTakenError(f"by process {note.get('pid', '?')} on {note.get('host', 'another machine')}")
             seen = tag
             if (_is_dead(note) or time.monotonic() > since + LASTS_S) and (mine := self._write(tag)):
+                self.orphaned = True
                 return mine
             time.sleep(_WATCH_S)
         return mine

@@ -19,7 +19,13 @@ class RoleTakenError(Exception):
 
 
 class Held(Protocol):
-    """A role that somebody has, for a `with` block or until it is released."""
+    """A role that somebody has, for a `with` block or until it is released.
+
+    Attributes:
+        orphaned: Whether whoever had it before never released it: a process that was killed, a power cut.
+    """
+
+    orphaned: bool
 
     def release(self) -> None:
         """Let somebody else have it. Twice is fine."""
@@ -79,13 +85,17 @@ class Claim:
                 self._file.close()
                 raise RoleTakenError(holder)
             time.sleep(_PATIENCE_S / 10)
+        self._file.seek(0)
+        self.orphaned = bool(self._file.read())
         self._file.truncate(0)
         self._file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         self._file.flush()
 
     def release(self) -> None:
         """Let somebody else have it. Twice is fine."""
-        self._file.close()
+        if not self._file.closed:
+            self._file.truncate(0)
+            self._file.close()
 
     def __enter__(self) -> "Claim":
         """The role itself."""

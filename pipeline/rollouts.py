@@ -132,7 +132,7 @@ class Pool:
         cpus: CPU tickets of each.
         timeout: Seconds that one job may take.
         memory: Megabytes that one simulator may take.
-        event: Told about deaths and retries, in words.
+        event: Told about deaths and what follows: a kind, "simulators" or "recovered", and words.
     """
 
     def __init__(
@@ -143,10 +143,11 @@ class Pool:
         cpus: float,
         timeout: float,
         memory: float = RolloutPlan.memory_mb,
-        event: Callable[[str], None] = lambda _: None,
+        event: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._class = ray.remote(num_cpus=cpus, max_restarts=0, concurrency_groups={"watch": 1})(_Simulator)
         self._sim, self._timeout, self._memory, self._event = sim, timeout, memory, event
+        self._missed = 0  # simulators that ended, and that no other has replaced yet
         self._places: dict[str, int] = {}
         self._node: dict[ActorHandle, str] = {}
         self._watches: dict[ray.ObjectRef, ActorHandle] = {}
@@ -271,7 +272,7 @@ class Pool:
             ray.get(ref)
         except ray.exceptions.RayError as error:
             lost = self._lost(self._node[actor])
-            self._event(f"a simulator did not start: {UNREACHED if lost else _cause(error)}")
+            self._event("simulators", f"a simulator did not start: {UNREACHED if lost else _cause(error)}")
             if not lost:
                 time.sleep(1.0)  # a broken installation must not turn into a storm of processes
             self._end(actor)
@@ -280,6 +281,9 @@ class Pool:
             del self._starting[ref]
             self._load[actor] = 0
             self._watches[actor.watch.remote()] = actor
+            if self._missed:
+                self._missed -= 1
+                self._event("recovered", "another simulator is up in place of the one that ended")
 
     def _lost(self, node: str) -> bool:
         """Whether a node is gone; it then has no places any more."""
@@ -318,11 +322,12 @@ class Pool:
 
     def _bury(self, actor: ActorHandle, why: str, *, blame: bool = True) -> None:
         """Replace a simulator; the oldest of its pieces was at work and is to blame, the others only waited."""
-        blame = not self._lost(self._node[actor]) and blame
-        self._event(why)
+        lost = self._lost(self._node[actor])
+        self._event("simulators", why)
+        self._missed += not lost
         pieces = self._end(actor)
         self._fill()
-        guilty = 1 if blame else 0
+        guilty = 1 if blame and not lost else 0
         for piece in pieces[:guilty]:
             self._again(piece, why)
         self._waiting.extendleft(pieces[guilty:])

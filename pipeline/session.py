@@ -1,7 +1,6 @@
 """One profile, running: its desk, its simulators and its training jobs."""
 
 import contextlib
-import functools
 import threading
 import time
 from collections.abc import Callable
@@ -110,16 +109,17 @@ class Session:
         config = self.profile.config.rollouts
         plan = cluster.plan(cluster.nodes(), train=self._train, actor=config.actor_cpus)
         print(f"Ray: {plan}", flush=True)
-        event = functools.partial(self.profile.event, "simulators")
         pool = Pool(
             self.profile.config.sim,
             places=plan.first(),
             cpus=plan.actor,
             timeout=config.timeout_s,
             memory=config.memory_mb,
-            event=event,
+            event=self.profile.event,
         )
         self._driver = Driver(self.profile, self.sim, pool, self.desk, feed=self._feed)
+        if self.state == "lost":
+            self.profile.event("recovered", "Ray and the simulators are there again")
         self.state = "idle"
         self._until(lambda: len(self.profile.films().file) >= 2, FIRST_PAIR_S if self._feed else 0)
         self._start_training(plan)
@@ -149,11 +149,11 @@ class Session:
             why = training.ended(job)
             if why is not None:
                 self.profile.event("error", f"the {role}'s training ended: {why}; starting it again")
-                self._begin(role, plan)
+                self._begin(role, plan, again=True)
 
-    def _begin(self, role: checkpoint.Role, plan: cluster.ResourcePlan) -> None:
+    def _begin(self, role: checkpoint.Role, plan: cluster.ResourcePlan, *, again: bool = False) -> None:
         root = str(self._root.resolve())
-        self._jobs[role] = training.start(root, self.profile.name, role, cpus=plan.train, head=plan.head)
+        self._jobs[role] = training.start(root, self.profile.name, role, cpus=plan.train, head=plan.head, again=again)
 
     def _end(self) -> None:
         driver, self._driver = self._driver, None

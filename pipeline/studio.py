@@ -131,9 +131,11 @@ class RunningStudio:
     def _claim(self, profile: Profile) -> contextlib.ExitStack:
         """Both roles or none."""
         with contextlib.ExitStack() as claims:
-            claims.enter_context(profile.claim("page"))
+            page = claims.enter_context(profile.claim("page"))
             if self._train:
                 claims.enter_context(profile.claim("train"))
+            if page.orphaned:
+                profile.event("recovered", "what ran this profile ended without a word; it goes on from its files")
             return claims.pop_all()
 
     def _begin(self, profile: Profile, claims: contextlib.ExitStack) -> None:

@@ -51,7 +51,9 @@ class Job:
     done: ray.ObjectRef
 
 
-def start(root: str, name: str, role: Role, *, cpus: float, head: bool = False, once: bool = False) -> Job:
+def start(
+    root: str, name: str, role: Role, *, cpus: float, head: bool = False, once: bool = False, again: bool = False
+) -> Job:
     """Start a training job in the background.
 
     Args:
@@ -61,10 +63,11 @@ def start(root: str, name: str, role: Role, *, cpus: float, head: bool = False, 
         cpus: CPU tickets of the worker.
         head: Whether it stays on the head of the cluster, which is not given back and where its CPUs are kept free.
         once: Return when nothing is due, instead of looking again.
+        again: Whether it replaces one that ended unasked.
     """
     place = {cluster.HEAD: 0.001} if head else {}
     actor = _Trainer.options(resources=place).remote()  # type: ignore[attr-defined]
-    config = {"root": root, "name": name, "role": role, "once": once}
+    config = {"root": root, "name": name, "role": role, "once": once, "again": again}
     return Job(actor, actor.run.remote(config, {"CPU": cpus, **place}))
 
 
@@ -103,12 +106,18 @@ class _Trainer:
 
     def __init__(self) -> None:
         self._stopping = False
+        self._begun = 0
 
     def stop(self) -> None:
         self._stopping = True
 
     def stopping(self) -> bool:
         return self._stopping
+
+    def begins(self) -> int:
+        """How many workers have begun, one after the other: Ray replaces one that died."""
+        self._begun += 1
+        return self._begun
 
     def run(self, config: dict, share: dict[str, float]) -> None:
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
@@ -178,6 +187,9 @@ def _work(config: dict) -> None:
     beside = Beside(loop.search)
     try:
         with profile.claim(config["role"]), contextlib.closing(beside):  # a claim tells everybody that this job is up
+            if ray.get(config["trainer"].begins.remote()) > 1 or config["again"]:
+                text = f"the {config['role']}'s training had died; it goes on from its last version"
+                profile.event("recovered", text)
             train(
                 profile,
                 config["role"],

@@ -20,7 +20,8 @@ def main() -> None:
     """Spread over three nodes, welcome a fourth, lose one in the middle of work."""
     facts: dict[str, Any] = {}
     events: list[str] = []
-    with nodes.machines(1) as there, contextlib.closing(nodes.sleepers(SECONDS, event=events.append)) as pool:
+    pool = nodes.sleepers(SECONDS, event=lambda _, text: events.append(text))
+    with nodes.machines(1) as there, contextlib.closing(pool):
         second, _ = nodes.join(there, 1), nodes.join(there, 1)
         reach = cluster.Reach(cluster.plan(cluster.nodes(), train=False, actor=nodes.ACTOR))
         look(pool, reach)

@@ -267,13 +267,16 @@ def test_the_role_of_a_holder_that_was_lost_is_free_after_a_while_for_one(root: 
     for thread in threads:
         thread.join()
     assert len(got) == 1
+    assert got[0].orphaned
     assert time.monotonic() - began >= leases.LASTS_S
     monkeypatch.setattr(leases, "_lives", lambda _: False)  # it was killed on this very machine
     got[0]._released.set()
     got[0]._thread.join()
     assert not leases.is_leased(root / "p", "train")
     monkeypatch.setattr(leases, "LASTS_S", 1000.0)
-    Lease(root / "p", "train").release()
+    for orphaned in (True, False):
+        with Lease(root / "p", "train") as lease:
+            assert lease.orphaned == orphaned
     assert np.isinf(objects.ObjectStore(root / "p").age("train.lock"))
 
 

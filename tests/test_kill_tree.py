@@ -46,6 +46,8 @@ def test_nothing_acknowledged_is_lost_when_everything_is_killed(tmp_path: Path) 
         kill_tree(process)
     assert len(visitor.diary.undone) == KILLS
     assert violations(root, "victim", visitor.diary) == []
+    events = profile.events()
+    assert sum("ended without a word" in text for text in events.text[events.kind == "recovered"]) == KILLS
 
 
 def knows(profile: Profile, votes: int) -> bool:

@@ -39,6 +39,7 @@ def test_a_role_has_one_holder_at_a_time(path: Path) -> None:
             Claim(path)
     assert not held(path)
     claim = Claim(path)
+    assert not claim.orphaned
     claim.release()
     claim.release()
     assert not held(path)
@@ -60,7 +61,9 @@ def test_another_process_is_named_and_its_death_frees_the_role(path: Path) -> No
     finally:
         holder.kill()
         holder.wait()
-    Claim(path).release()
+    for orphaned in (True, False):
+        with Claim(path) as claim:
+            assert claim.orphaned == orphaned
 
 
 def test_looking_whether_a_role_is_held_does_not_keep_others_from_it(path: Path) -> None:

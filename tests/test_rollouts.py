@@ -90,8 +90,8 @@ def test_pool_gives_what_one_process_gives(pool_of) -> None:
 
 
 def test_killed_simulators_lose_and_double_nothing(pool_of) -> None:
-    events: list[str] = []
-    pool = pool_of(Plugin(name="lenia"), event=events.append)
+    events: list[tuple[str, str]] = []
+    pool = pool_of(Plugin(name="lenia"), event=lambda *event: events.append(event))
     rng = np.random.default_rng(1)
     jobs = [Job(n, rng.random((10, Lenia().space.dim), dtype=np.float32), np.arange(10) + n, {}) for n in range(12)]
     for job in jobs:
@@ -103,10 +103,12 @@ def test_killed_simulators_lose_and_double_nothing(pool_of) -> None:
     done |= drain(pool, len(jobs) - len(done))
     assert sorted(done) == list(range(12))
     assert all(len(rolled.status) == 10 for rolled in done.values())
-    assert any("died" in event for event in events)
+    assert any("died" in text for kind, text in events if kind == "simulators")
     assert pool.size == 2
     drain(pool, 1, seconds=5)
     assert pool.ready == 2, "dead simulators were not replaced"
+    kinds = [kind for kind, _ in events]
+    assert kinds.count("recovered") == kinds.count("simulators")
 
 
 def test_a_bad_world_costs_only_itself(pool_of) -> None:

@@ -118,7 +118,7 @@ function list(events) {
     const when = new Date(event.time * 1000);
     const today = when.toDateString() === new Date().toDateString();
     const time = make("time", { datetime: when.toISOString() }, (today ? clock : day).format(when));
-    return make(`li.${event.role}`, {}, make("i"), time, make("span", {}, sentence(event)));
+    return make(event.kind ? `li.${event.role}.${event.kind}` : `li.${event.role}`, {}, make("i"), time, make("span", {}, sentence(event)));
   });
 }
 
