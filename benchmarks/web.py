@@ -73,7 +73,8 @@ class Labeler(threading.Thread):
         self.cookie = ""
         self.connection = self.connect()
         self.pairs: list[dict[str, str]] = []
-        self.asked = self.ask_at = 0.0
+        self.asked = self.asked_pairs = 0.0
+        self.patience = RETRY_S
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -121,7 +122,6 @@ class Labeler(threading.Thread):
             self.answer(pair["token"], self.random.choice(("left", "right", "left", "right", "tie", "neither")))
             since = time.perf_counter()
             self.pairs.remove(pair)
-            self.ask_at = 0.0
 
     def look(self) -> None:
         """Watch the pair on the stage, while the page goes on asking for what it lacks, and what is going on."""
@@ -138,11 +138,13 @@ class Labeler(threading.Thread):
             self.timed("news", "/api/activity", None, method="GET")
 
     def refill(self) -> None:
-        if len(self.pairs) >= AHEAD or time.monotonic() < self.ask_at:
+        pause = self.patience if len(self.pairs) > 1 else RETRY_S
+        if len(self.pairs) >= AHEAD or time.monotonic() < self.asked_pairs + pause:
             return
+        self.asked_pairs = time.monotonic()
         have = [pair["token"] for pair in self.pairs]
         answer = self.timed("pairs", "/api/pairs", {"want": AHEAD - len(have), "have": have})
-        self.ask_at = time.monotonic() + (answer["after"] if answer else 0)
+        self.patience = max(RETRY_S, answer["after"] if answer else 0)
         for pair in answer["pairs"] if answer else ():
             for side in ("left", "right"):
                 self.request("GET", f"/media/{answer['profile']}/{pair[side]}")

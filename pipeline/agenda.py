@@ -85,7 +85,7 @@ class Agenda:
         self._planned: list[str] = []
         self._planned_for: tuple[object, ...] = (None,)
         self._rest_until = -math.inf
-        self._ahead = DRAWN
+        self._judged = False
         self._reserve: list[Pair] = []
         self._spare: list[Pair] = []
         self._spare_until = -math.inf
@@ -137,8 +137,9 @@ class Agenda:
             or view.choose_any(1, held, filmed)
         )
         shown = {pair.key for pair in [*chosen, *pairs]}
-        left = filmed & idle & ~view.among(frozenset[str]().union(*shown))
-        spare = view.choose_any(others, held, left) or view.choose_any(others, [*held, *shown], filmed)
+        left = filmed & idle & ~view.dull & ~view.among(frozenset[str]().union(*shown))
+        taken = [*held, *drawn, *shown]
+        spare = view.choose_any(others, taken, left) or view.choose_any(others, taken, filmed)
         with self._lock:
             self._drawn = [pair for pair in self._drawn if pair.key not in shown]
             self._reserve, self._spare = chosen[count:], spare
@@ -232,23 +233,31 @@ class Agenda:
             self.look()
             seen = (self._profile.rollouts(), len(self._profile.label_events().id), _versions(self._profile))
             with self._lock:
-                drawn = [pair.key for pair in self._drawn]
+                drawn = len(self._drawn)
+            ahead = self._ahead_for(len(held))
             news = seen[0] is not self._planned_for[0] or seen[1:] != self._planned_for[1:]
             start = time.monotonic()
-            resting = start < self._rest_until and self._ahead < DRAWN  # while all pairs are random, all are needed
-            if not resting and (news or len(drawn) < self._ahead):
-                self._renew(_View(self._profile, self._hopeless), [*held, *drawn], len(drawn))
+            resting = start < self._rest_until and self._judged  # while all pairs are random, all are needed
+            if not resting and (news or drawn < ahead):
+                self._renew(_View(self._profile, self._hopeless), held)
                 self._planned_for = seen
                 self._rest_until = start + (1 + REST) * (time.monotonic() - start)
 
-    def _renew(self, view: "_View", held: Keys, drawn: int) -> None:
+    def _renew(self, view: "_View", held: Keys) -> None:
         """Draw random pairs and plan films, by what is known now."""
-        self._ahead = DRAWN_LATER if view.judged else DRAWN
-        fresh = view.draw(self._ahead - drawn, held)
-        planned = view.plan(held) if view.judged else []
+        self._judged = view.judged
+        with self._lock:  # some were shown, given up, and answered all the same
+            self._drawn = [pair for pair in self._drawn if not view.has_answer(pair)]
+            drawn = [pair.key for pair in self._drawn]
+        fresh = view.draw(self._ahead_for(len(held)) - len(drawn), [*held, *drawn])
+        planned = view.plan([*held, *drawn]) if view.judged else []
         with self._lock:
             self._drawn += fresh
             self._planned = planned
+
+    def _ahead_for(self, held: int) -> int:
+        """Random pairs to draw ahead while people hold so many pairs: a crowd is shown its share of them, too."""
+        return DRAWN_LATER + held // 10 if self._judged else DRAWN
 
 
 class _View:
@@ -279,6 +288,11 @@ class _View:
         there = np.zeros(len(self._ids), bool)
         there[[self._row[world] for world in worlds if world in self._row]] = True
         return there
+
+    def has_answer(self, pair: Pair) -> bool:
+        """Whether a pair was answered."""
+        rows = np.sort([self._row[pair.left], self._row[pair.right]])
+        return bool((np.sort(self._answered, axis=1) == rows).all(1).any())
 
     def choose(self, count: int, held: Keys, *, ready: NDArray[np.bool_], drawn: Keys) -> list[Pair]:
         """See `select.choose`."""

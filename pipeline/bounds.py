@@ -4,6 +4,7 @@ A thread of Python cannot be stopped, and one that computes may let no other one
 time is measured by whoever waits for a fold, and its end is the end of a process; memory is refused by the system.
 """
 
+import math
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ import psutil
 
 from pipeline.checkpoint import Role
 from pipeline.config import RolloutPlan
+from pipeline.trial import WORLDS
 
 MB = 1_000_000
+FIT_S = 300.0
+"""For the models that a fold fits in a profile, in seconds: a hundred times what two thousand answers take."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,10 @@ class Bounds:
 
     @classmethod
     def of(cls, plans: Sequence[RolloutPlan], role: Role) -> "Bounds":
-        """What profiles grant a block of worlds; a fold asks it of each, and of a Generator two blocks."""
-        blocks = 1 if role == "rewardor" else 2
-        return cls(sum(blocks * plan.timeout_s for plan in plans), max(plan.memory_mb for plan in plans))
+        """What profiles grant: a Generator's fold makes `WORLDS` by some options, and at first by the present ones."""
+        worlds = 0 if role == "rewardor" else 2 * WORLDS
+        seconds = sum(FIT_S + math.ceil(worlds / plan.block) * plan.timeout_s for plan in plans)
+        return cls(seconds, max(plan.memory_mb for plan in plans))
 
 
 @lru_cache(maxsize=1)

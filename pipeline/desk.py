@@ -26,6 +26,9 @@ LEASE_S = 120.0
 """After this long without a sign of life, a pair that was handed out goes to somebody else."""
 HELD = 12
 """Pairs that one person may hold at a time."""
+QUEUE_S = 0.5
+"""Seconds in which it comes to be somebody's turn to be offered a pair, or they ask again: a server has only so many
+threads, and those that wait serve nobody."""
 PATIENCE_S = 10.0
 """Seconds after an answer in which a person who has another pair to look at waits for a Rewardor that knows it."""
 
@@ -138,13 +141,17 @@ class Desk:
             self._take_back(forgotten[: max(0, len(mine) + n - HELD)])
             if len(have) > 1 and self._is_being_learned(labeler):
                 return []
-        with self._offering:  # by one at a time, without keeping those who answer waiting
+        if not self._offering.acquire(timeout=QUEUE_S):
+            return []
+        try:  # one at a time, without keeping those who answer waiting
             with self._lock:
                 held = self._held()
                 others = len({lease.ticket.labeler for lease in self._leases.values()} - {labeler})
             pairs = self._agenda.take(min(n, HELD - len(have)), held, others)
             with self._lock:
                 return [self._hand_out(pair, labeler) for pair in pairs]
+        finally:
+            self._offering.release()
 
     def pause(self, labeler: str) -> float:
         """Seconds until it is worth a person's while to ask again: until their last answer will have been learned."""
@@ -192,7 +199,6 @@ class Desk:
         if not len(mine):
             return Receipt(saved=False, duplicate=False, id="", votes=self.votes)
         last = mine[-1]
-        self._profile.undo(str(labels.id[last]), labeler)
         pair = Pair(
             str(labels.left[last]),
             str(labels.right[last]),
@@ -201,8 +207,10 @@ class Desk:
             int(labels.rewardor[last]),
             int(labels.generator[last]),
         )
-        with self._lock:
-            again = self._hand_out(pair, labeler)
+        with self._offering:  # nobody else may be offered this pair, which nobody holds for a moment
+            self._profile.undo(str(labels.id[last]), labeler)
+            with self._lock:
+                again = self._hand_out(pair, labeler)
         return Receipt(saved=True, duplicate=False, id=str(labels.id[last]), votes=self.votes, again=again)
 
     @property

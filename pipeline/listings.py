@@ -31,7 +31,8 @@ class Listings(Generic[T]):
             return known[1]
         found = look()
         with self._lock:
-            if changes == self._changes:  # else it may lack what was written meanwhile
+            newest = self._found.get(prefix, (now, found))[0]
+            if changes == self._changes and newest <= now:  # else it may lack what was written meanwhile
                 self._found[prefix] = now, found
         return found
 

@@ -9,11 +9,15 @@ class TooFastError(RuntimeError):
     """A request too soon after the ones before: it will be welcome later."""
 
 
+MOST_S = 2.0
+"""An answer that took longer to be learned than this says that training was paused, or that nobody should wait."""
+
+
 class Lag:
     """How long it takes until an answer was learned, by those that were lately.
 
     Attributes:
-        seconds: So long, on average; 0 before the first.
+        seconds: So long, on average, and `MOST_S` at most; 0 before the first.
     """
 
     def __init__(self) -> None:
@@ -28,7 +32,7 @@ class Lag:
         """Note that so many labels were learned."""
         now = time.monotonic()
         while self._open and self._open[0][0] <= labels:
-            lasted = now - self._open.popleft()[1]
+            lasted = min(now - self._open.popleft()[1], MOST_S)
             self.seconds += 0.1 * (lasted - self.seconds)
 
 

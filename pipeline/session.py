@@ -18,8 +18,6 @@ from pipeline.store import StoreError
 
 FIRST_PAIR_S = 30.0
 """After this long training starts even if there is no pair yet."""
-
-
 LOOK_S = 0.05
 """For so long listings are believed: what other processes write is seen that much later, however many ask."""
 

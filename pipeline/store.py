@@ -39,7 +39,7 @@ class AnyStore(Protocol):
         """The bytes of a key, or some of them."""
 
     def list(self, prefix: str) -> list[str]:
-        """Sorted keys directly below a prefix."""
+        """Sorted keys directly below a prefix, as old as `believe` allows. Shared by all who ask: not to be changed."""
 
     def believe(self, seconds: float) -> None:
         """Believe a listing for so long, unless something was written here since."""

@@ -1,6 +1,7 @@
 """The running whole, as the page sees it: one session at a time, and the profiles around it."""
 
 import contextlib
+import gc
 import math
 import secrets
 import threading
@@ -152,7 +153,15 @@ class RunningStudio:
             self._begin(profile, claims)
             self._request, self._wanted = "", 0
             old.close()
+            _forget()
             self.start()
+
+
+def _forget() -> None:
+    """Let go of the profile that ran: `server.serve` has told Python not to look through what there was at first."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _columns(space: Space, unit: np.ndarray) -> list[dict[str, float]]:

@@ -74,12 +74,13 @@ class Table:
             names = self._named(listed)
             if names != list(self._parts) or self._inherited is None:
                 before, inherited = self._parts, self._older()
-                self._parts = self._settle(names)
-                if before and before.keys() <= self._parts.keys():  # the common case, and it costs little
-                    self._add([part.columns for name, part in self._parts.items() if name not in before])
+                there = self._settle(names)
+                if before and before.keys() <= there.keys():  # the common case, and it costs little
+                    self._add([part.columns for name, part in there.items() if name not in before])
                 else:
-                    self._rows = _union(self._columns, [*inherited, *(part.columns for part in self._parts.values())])
+                    self._rows = _union(self._columns, [*inherited, *(part.columns for part in there.values())])
                     self._known = set(self._rows["id"].tolist())
+                self._parts = there  # last: where there was no memory for the rows, they are still to be read
             self._listed = listed if names == list(self._parts) else None
             return self._rows
 
@@ -119,7 +120,8 @@ class Table:
         """The parts that these names, or newer ones, stand for.
 
         While others merge, one listing may miss both a part that is being made and those that it replaces, which are
-        deleted meanwhile. The next listing shows it; two that agree can have missed nothing.
+        deleted meanwhile. The next listing shows it; two that agree can have missed nothing. Where a listing is
+        believed, both may be the same: merged parts stay for `GRACE_S`, and one that is gone ends belief.
         """
         found = dict(self._parts)
         for _ in range(_PATIENCE):

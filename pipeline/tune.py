@@ -100,6 +100,7 @@ def search(study: Study, count: int, seconds: float, say: Say, bounds: Bounds) -
                 name="search",
                 storage_path=scratch,
                 callbacks=[watcher, warden],
+                stop=_Hopeless(watcher),
                 failure_config=tune.FailureConfig(max_failures=AGAIN),
                 verbose=0,
                 progress_reporter=_Silent(),
@@ -233,6 +234,26 @@ class _Watcher(tune.Callback):
             self._cause = result.get("why", "")
         best = f"; best so far {self._best[0]:.4f}: {self._best[1]}" if self._best else ""
         self._say(f"{len(self._ended):3d} of {len(self._candidates)}  {options}: {said}{best}")
+
+
+class _Hopeless(tune.Stopper):
+    """Ends a search whose present options have failed: there is nothing to compare others with.
+
+    Args:
+        watcher: Knows.
+    """
+
+    def __init__(self, watcher: _Watcher) -> None:
+        self._watcher = watcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether one trial should end."""
+        del trial_id, result
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether all should."""
+        return bool(self._watcher.outcome.cause)
 
 
 class _Silent(tune.ProgressReporter):

@@ -224,6 +224,30 @@ def test_a_new_rewardor_chooses_anew_and_random_pairs_are_not_lost(
     assert drawn - {first.key, pair.key} <= {each.key for each in ahead._drawn}
 
 
+def test_random_pairs_that_were_given_up_and_answered_all_the_same_do_not_bar_others(
+    desk: Desk, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop that slept: its pairs went back, and are answered when it wakes."""
+    for world in desk.wanted():
+        profile.add_film(world, b"film of " + world.encode(), "clip", 96, 24.0, 256)
+    monkeypatch.setitem(select.SHARES, "random", 1e9)
+    for _ in range(4):
+        (asleep,) = desk.offer("ann", 1)
+        monkeypatch.setattr(desks, "LEASE_S", 0.0)
+        desk._renew("ann", [asleep.token])
+        monkeypatch.setattr(desks, "LEASE_S", 120.0)
+        desk.wanted()
+        desk.offer("bob", 1)
+        answer(desk, asleep)
+        for world in desk.wanted():
+            profile.add_film(world, b"film of " + world.encode(), "clip", 96, 24.0, 256)
+    said = profile.labels()
+    answered = [frozenset(pair) for pair in zip(said.left.tolist(), said.right.tolist(), strict=True)]
+    assert not {pair.key for pair in desk._agenda._drawn} & set(answered)
+    (pair,) = desk._agenda.take(1, [])
+    assert pair.how == "random"
+
+
 def test_worlds_that_were_seen_in_vain_are_left_to_chance(desk: Desk, profile: Profile) -> None:
     """Two answers *neither* are enough."""
     filmed = profile.films().rollout[:FILMED].tolist()

@@ -15,7 +15,7 @@ from torch import Tensor
 from models import Archive
 from models.generators.filter import Filter
 from pipeline import study, trial
-from pipeline.bounds import Bounds
+from pipeline.bounds import FIT_S, Bounds
 from pipeline.config import Plugin, RolloutPlan
 from tests.test_tune import BOLD, judged
 
@@ -62,10 +62,11 @@ def this(tmp_path: Path, diary: Path) -> study.Study:
     return study.begin([profile], "generator", tmp_path / "study")
 
 
-def test_profiles_grant_a_fold_what_they_grant_their_blocks() -> None:
-    plans = [RolloutPlan(timeout_s=10, memory_mb=1000), RolloutPlan(timeout_s=20, memory_mb=3000)]
-    assert Bounds.of(plans, "rewardor") == Bounds(30, 3000)
-    assert Bounds.of(plans, "generator") == Bounds(60, 3000)
+def test_profiles_grant_a_fold_what_they_grant_its_blocks_of_worlds() -> None:
+    """Ninety-six worlds are four blocks of 25, and twenty of 5."""
+    plans = [RolloutPlan(timeout_s=10, memory_mb=1000), RolloutPlan(timeout_s=20, memory_mb=3000, block=5)]
+    assert Bounds.of(plans, "rewardor") == Bounds(2 * FIT_S, 3000)
+    assert Bounds.of(plans, "generator") == Bounds(2 * FIT_S + 4 * 10 + 20 * 20, 3000)
 
 
 def test_what_is_no_number_is_a_failure_and_is_not_kept(this: study.Study, monkeypatch: pytest.MonkeyPatch) -> None:

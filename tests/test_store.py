@@ -204,7 +204,6 @@ def test_a_full_disk_shows_nothing_and_recovers(tmp_path: Path) -> None:
     code = """
 import resource, sys
 from pathlib import Path
-from pipeline import listings
 from pipeline.store import Store, StoreError
 store = Store(Path(sys.argv[1]))
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -227,7 +226,7 @@ def test_only_old_leftovers_are_swept(store: Store) -> None:
     old, new = store.root / "x" / ".tmp-old", store.root / "x" / ".tmp-new"
     for path in (old, new):
         path.write_bytes(b"half")
-    os.utime(old, (0, 0))
+    os.utime(old, (1_000_000_000, 1_000_000_000))
     store.sweep("x/")
     assert not old.exists()
     assert new.exists()

@@ -78,10 +78,10 @@ class Gate:
             await send({"type": "websocket.close"})
             return
         closed = self._door.shared and scope["type"] == "http" and scope["path"] not in OPEN
-        await ((self._refusal(scope) if closed else None) or self._app)(scope, receive, send)
+        await ((await self._refusal(scope) if closed else None) or self._app)(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        visitor = self._door.known(HTTPConnection(scope))
+    async def _refusal(self, scope: Scope) -> Response | None:
+        visitor = await self._door.meet(HTTPConnection(scope))
         if visitor is None:
             looks = scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
             return RedirectResponse("/join", 303) if looks else _refuse(NOBODY.status_code, str(NOBODY.detail))

@@ -9,8 +9,10 @@ import ipaddress
 import secrets
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import HTTPException, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from pipeline import signing
@@ -84,6 +86,12 @@ class Door:
             return Visitor(id_, owner=True)
         return Visitor(id_, owner=False) if id_ and self.people.may_label(id_) else None
 
+    async def meet(self, request: HTTPConnection) -> Visitor | None:
+        """The same. On an object store it may take a while, and not of those who are served meanwhile."""
+        if isinstance(self._studio.profile.root, Path):
+            return self.known(request)
+        return await run_in_threadpool(self.known, request)
+
     def count(self, visitor: Visitor) -> None:
         """Note that somebody is there.
 
@@ -113,7 +121,7 @@ class Door:
         Raises:
             HTTPException: 401.
         """
-        visitor = self.known(request)
+        visitor = await self.meet(request)
         if visitor is None:
             raise NOBODY
         return visitor

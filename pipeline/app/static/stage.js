@@ -73,21 +73,23 @@ function recall() {
 }
 
 let asking = false;
-let askAt = -Infinity; /* not before */
+let askedAt = -Infinity;
+let patience = RETRY_MS; /* an answer is being learned: of interest to whoever has another pair meanwhile */
 
 async function refill() {
   const want = AHEAD + 1 - queue.length - (current ? 1 : 0);
-  if (!profile || asking || want < 1 || performance.now() < askAt) return;
+  const pause = current && queue.length ? patience : RETRY_MS;
+  if (!profile || asking || want < 1 || performance.now() - askedAt < pause) return;
   asking = true;
-  askAt = performance.now() + RETRY_MS;
+  askedAt = performance.now();
   try {
     const held = [current, ...queue].filter(Boolean).map((pair) => pair.token);
     const answer = await post("api/pairs", { want, have: held });
     back();
     meet(answer.profile);
     for (const assignment of answer.pairs) enqueue(assignment);
-    askAt = Math.max(askAt, performance.now() + 1000 * answer.after); /* an answer is being learned */
-    if (answer.pairs.length < want) setTimeout(refill, askAt - performance.now());
+    patience = Math.max(RETRY_MS, 1000 * answer.after);
+    if (answer.pairs.length < want) setTimeout(refill, patience);
   } catch (error) {
     if (error.status === 0) lost();
   }
@@ -136,7 +138,6 @@ function answer(choice) {
   };
   outbox.keep(given);
   current = null;
-  askAt = -Infinity;
   pair.hide();
   flash(choice);
   advance();
