@@ -19,7 +19,7 @@ from pipeline.people import FOLDER as PEOPLE
 from pipeline.people import People
 from pipeline.profile import Profile, ProfileError, Role, listing
 from pipeline.root import Root
-from pipeline.rows import ANSWERS
+from pipeline.rows import ANSWERS, PROGRAM
 from pipeline.signing import fingerprint
 
 ROWS = {
@@ -216,8 +216,9 @@ def _references(tables: dict[str, Columns]) -> Iterator[Finding]:
         means = "should these answers come back, they will not count"
         yield Finding("labels/", f"{count} answers were taken back that are not there", means)
     shown = set(zip(films["rollout"].tolist(), films["source"].tolist(), strict=True))
+    people = votes["labeler"] != PROGRAM
     for side in ("left", "right"):
-        seen = zip(votes[side].tolist(), votes[f"{side}_source"].tolist(), strict=True)
+        seen = zip(votes[side][people].tolist(), votes[f"{side}_source"][people].tolist(), strict=True)
         if count := sum(bool(source) and (world, source) not in shown for world, source in seen):
             what = f"{count} answers name a film, shown {side}, that is not in the list of films"
             yield Finding("labels/", what, "they count, but what people saw cannot be shown again")

@@ -10,6 +10,8 @@ import numpy as np
 from pipeline.parts import Floats, Ints, Rows, Texts
 
 ANSWERS = ("left", "right", "tie", "neither", "skip")
+PROGRAM = "oracle"
+"""Labels a profile where nobody is there: it sees clips, and needs no films."""
 
 
 class Snapshot:

@@ -23,14 +23,13 @@ from pipeline.profile import Profile
 from pipeline.rewards import rewards
 from pipeline.rollouts import Pool
 from pipeline.root import Root
-from pipeline.rows import Vote
+from pipeline.rows import PROGRAM, Vote
 from pipeline.teachers import make_panel
 
 ROUND = 25
 """Answers between two looks at the models."""
 MILESTONES = (0, 25, 50, 100, 200, 300)
 """Numbers of labels at which the Generator is measured; the last label is one too."""
-LABELER = "oracle"
 PATIENCE = 5
 """Errors after which a run gives up: nobody is there to mend them."""
 
@@ -161,13 +160,13 @@ class _Run:
         left, right = str(rollouts.id[choice.left]), str(rollouts.id[choice.right])
         values = self._utilities
         return Vote(
-            id=hashlib.blake2b(f"{LABELER}/{left}/{right}".encode(), digest_size=16).hexdigest(),
+            id=hashlib.blake2b(f"{PROGRAM}/{left}/{right}".encode(), digest_size=16).hexdigest(),
             left=left,
             right=right,
             left_source=self._sources[left],
             right_source=self._sources[right],
             answer=self.panel.answer(values[left], values[right], left, right, asked)[0],
-            labeler=LABELER,
+            labeler=PROGRAM,
             how=choice.how,
             probability=choice.probability,
             rewardor=self._version("rewardor"),

@@ -13,7 +13,7 @@ from pipeline import doctor, shelf
 from pipeline.config import Config
 from pipeline.people import People
 from pipeline.profile import Profile
-from pipeline.rows import Vote
+from pipeline.rows import PROGRAM, Vote
 from tests.life import bytes_of, lived, unsynced
 
 Call = Callable[..., tuple[int, str, str]]
@@ -131,7 +131,9 @@ def test_what_is_named_and_not_there_is_said(profile: Profile) -> None:
 
 def test_an_answer_about_a_film_that_is_not_listed_is_said(profile: Profile) -> None:
     world = str(profile.rollouts().id[0])
-    profile.add_votes([Vote(id="x", left=world, right=world, answer="tie", labeler="me", left_source="never seen")])
+    for labeler in ("me", PROGRAM):  # programs see no films
+        vote = Vote(id=labeler, left=world, right=world, answer="tie", labeler=labeler, left_source="never seen")
+        profile.add_votes([vote])
     (found,) = examine(profile).damage
     assert "1 answers name a film, shown left, that is not in the list" in found.what
 
