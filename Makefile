@@ -2,12 +2,15 @@
 # make test   set everything up, then run every check
 # make quick  the same checks without the slow tests
 #
+# Tests run side by side, but for those that start Ray, which takes all cores by itself.
+#
 # All three may be repeated at will: what is installed is installed again only after pyproject.toml or constraints.txt
 # changed. VENV=folder puts the virtual environment elsewhere, PYTHON=python3.12 builds it with another interpreter.
 
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+SIDE_BY_SIDE := -n logical --maxprocesses=4 --dist worksteal
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 .PHONY: run test quick
@@ -20,13 +23,14 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not ray"
+	$(BIN)/python -m pytest -m ray
 
 quick: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not ray"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, and $(PYTHON) was not found."; exit 1; }
