@@ -44,11 +44,13 @@ def test_a_job_learns_labels_while_it_searches_for_settings(tmp_path: Path) -> N
     answer(profile, 12)
     train.step(profile, "rewardor")
     gate.unlink()
+    reached = tmp_path / "gate.reached"
+    reached.unlink()
     job = train.start(str(tmp_path), "gated", "rewardor", cpus=SHARE)
     for count in range(15, 20):  # 15 and 19 call for other settings
         answer(profile, count - len(profile.labels().id))
         wait(lambda: newest(profile).snapshot["labels"] == len(profile.labels().id))
-        time.sleep(0.5)
+        wait(reached.exists)
         assert newest(profile).snapshot["searched"]["labels"] == 12
     gate.touch()
     wait(lambda: not loop.due_fit(profile))
