@@ -149,7 +149,8 @@ class People:
 
     def may_label(self, person: str) -> bool:
         """Whether somebody joined, and was not excluded since."""
-        return person in self._joined() and person not in self._excluded()
+        _, joined, excluded = self._now()
+        return person in joined and person not in excluded
 
     def is_excluded(self, person: str) -> bool:
         """Whether the owner excluded somebody."""

@@ -16,6 +16,7 @@ import functools
 import json
 import re
 import secrets
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -64,12 +65,11 @@ class Profile:
     """
 
     def __init__(self, root: Root | str, name: str, config: Config) -> None:
-        self.root = place(root)
-        self.name = name
-        self.config = config
+        self.root, self.name, self.config = place(root), name, config
         self.path = self.root / name
         self.store = open_store(self.path)
         self.cache: dict[Any, Any] = {}
+        self._viewing = threading.Lock()
         self._unreadable: dict[str, str] = {}
         self.lineage = Lineage(self.root, config.parents, self._unreadable.__setitem__)
         self._rollouts = self._table(
@@ -145,8 +145,7 @@ class Profile:
             seed: Fixes the start.
         """
         sim, version = self._sim
-        world = f"{sim}/{version}/{seed}/".encode() + np.ascontiguousarray(unit, "<f4").tobytes()
-        return fingerprint(world)
+        return fingerprint(f"{sim}/{version}/{seed}/".encode() + np.ascontiguousarray(unit, "<f4").tobytes())
 
     def rollouts(self) -> RolloutTable:
         """All worlds, in order of block and position: the order does not depend on who finished first."""
@@ -385,12 +384,13 @@ class Profile:
             raise ProfileError(f'profile "{self.name}": {error}; what changed its shape needs a new version') from error
 
     def _view(self, key: Any, rows: Columns, make: Callable[[Columns], T]) -> T:
-        """What was made from a snapshot, until there is another."""
-        made_from, view = self.cache.get(key, (None, None))
-        if made_from is not rows:
-            view = make(rows)
-            self.cache[key] = rows, view
-        return view
+        """What was made from a snapshot, until there is another; by one thread for all that ask."""
+        with self._viewing:
+            made_from, view = self.cache.get(key, (None, None))
+            if made_from is not rows:
+                view = make(rows)
+                self.cache[key] = rows, view
+            return view
 
 
 def listing(root: Root | str, *, archived: bool = False) -> list[str]:

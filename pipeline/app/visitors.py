@@ -24,6 +24,8 @@ from pipeline.profile import Profile
 HEADER = "x-alife"
 """Must accompany every request that changes something: other sites' pages cannot send it."""
 YEAR_S = 365 * 24 * 3600
+VISITOR = "alife.visitor"
+"""Where a request keeps who sent it, once that was looked up."""
 NOBODY = HTTPException(401, "this page is by invitation: open the link that you were given")
 
 
@@ -87,10 +89,13 @@ class Door:
         return Visitor(id_, owner=False) if id_ and self.people.may_label(id_) else None
 
     async def meet(self, request: HTTPConnection) -> Visitor | None:
-        """The same. On an object store it may take a while, and not of those who are served meanwhile."""
-        if isinstance(self._studio.profile.root, Path):
-            return self.known(request)
-        return await run_in_threadpool(self.known, request)
+        """The same, looked up once for a request: on an object store that may take a while."""
+        if VISITOR not in request.scope:
+            local = isinstance(self._studio.profile.root, Path)
+            known = self.known(request) if local else await run_in_threadpool(self.known, request)
+            request.scope[VISITOR] = known
+        found: Visitor | None = request.scope[VISITOR]
+        return found
 
     def count(self, visitor: Visitor) -> None:
         """Note that somebody is there.
