@@ -225,10 +225,11 @@ def test_a_new_rewardor_chooses_anew_and_random_pairs_are_not_lost(
 
 
 def test_random_pairs_that_were_given_up_and_answered_all_the_same_do_not_bar_others(
-    desk: Desk, profile: Profile, monkeypatch: pytest.MonkeyPatch
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A laptop that slept: its pairs went back, and are answered when it wakes."""
     monkeypatch.setattr(agenda, "REST", 0.0)
+    desk = Desk(profile)
     for world in desk.wanted():
         profile.add_film(world, b"film of " + world.encode(), "clip", 96, 24.0, 256)
     monkeypatch.setitem(select.SHARES, "random", 1e9)
