@@ -4,6 +4,7 @@ So the newest answers decide what is asked next, and films are there at once. Ra
 drawn ahead and filmed, and shown in that order, whence they stay an even sample of all worlds, filmed or not.
 """
 
+import functools
 import math
 import secrets
 import threading
@@ -292,7 +293,12 @@ class _View:
     def has_answer(self, pair: Pair) -> bool:
         """Whether a pair was answered."""
         rows = np.sort([self._row[pair.left], self._row[pair.right]])
-        return bool((np.sort(self._answered, axis=1) == rows).all(1).any())
+        return bool((self._sorted == rows).all(1).any())
+
+    @functools.cached_property
+    def _sorted(self) -> NDArray[np.int64]:
+        """The pairs that were answered, the smaller row first."""
+        return np.sort(self._answered, axis=1)
 
     def choose(self, count: int, held: Keys, *, ready: NDArray[np.bool_], drawn: Keys) -> list[Pair]:
         """See `select.choose`."""

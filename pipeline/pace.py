@@ -9,8 +9,8 @@ class TooFastError(RuntimeError):
     """A request too soon after the ones before: it will be welcome later."""
 
 
-MOST_S = 2.0
-"""An answer that took longer to be learned than this says that training was paused, or that nobody should wait."""
+MOST_S = 5.0
+"""An answer that took longer to be learned than this says that training was paused. A crowd's take some three seconds."""
 
 
 class Lag:
