@@ -10,7 +10,7 @@ class TooFastError(RuntimeError):
 
 
 MOST_S = 5.0
-"""An answer that took longer to be learned than this says that training was paused. A crowd's take some three seconds."""
+"""An answer that took longer to be learned than this says that training was paused; a crowd's take three seconds."""
 
 
 class Lag:
