@@ -119,11 +119,11 @@ class Agenda:
             versions, films = _versions(self._profile), self._films.keys()
             if ready := [Pair(a, b, asking.KIND, 1.0, *versions) for a, b in wished if films >= {a, b}]:
                 return ready
-        busy = frozenset[str]().union(*held)
-        return self._take_reserved(count, busy, held) or self._choose(count, held, busy, others)
+        return self._take_reserved(count, held) or self._choose(count, held, others)
 
-    def _choose(self, count: int, held: Keys, busy: frozenset[str], others: int) -> list[Pair]:
+    def _choose(self, count: int, held: Keys, others: int) -> list[Pair]:
         """Choose pairs now, and those in reserve."""
+        busy = _worlds(held)
         start, view = time.monotonic(), _View(self._profile, self._hopeless)
         filmed, idle = view.among(self._films.keys()), ~view.among(busy)
         with self._lock:
@@ -138,7 +138,7 @@ class Agenda:
             or view.choose_any(1, held, filmed)
         )
         shown = {pair.key for pair in [*chosen, *pairs]}
-        left = filmed & idle & ~view.dull & ~view.among(frozenset[str]().union(*shown))
+        left = filmed & idle & ~view.dull & ~view.among(_worlds(shown))
         taken = [*held, *drawn, *shown]
         spare = view.choose_any(others, taken, left) or view.choose_any(others, taken, filmed)
         with self._lock:
@@ -148,13 +148,14 @@ class Agenda:
             self._spare_until = now + REST * (now - start) if short else -math.inf
         return pairs
 
-    def _take_reserved(self, count: int, busy: frozenset[str], held: Keys) -> list[Pair]:
+    def _take_reserved(self, count: int, held: Keys) -> list[Pair]:
         """Pairs that were chosen along with others.
 
         None, all given up, where these are too few or too old. Where there were too few to choose from, and would be
         again, what was left over, as long as choosing anew does not pay.
         """
-        versions, gone = _versions(self._profile), busy | self._hopeless
+        versions, busy = _versions(self._profile), _worlds(held)
+        gone = busy | self._hopeless
         with self._lock:
             good = [p for p in self._reserve if (p.rewardor, p.generator) == versions and not p.key & gone]
             spare = [pair for pair in self._spare if pair.key not in held and not pair.key & self._hopeless]
@@ -355,6 +356,11 @@ class _View:
 
     def _rows(self, keys: Iterable[frozenset[str]]) -> list[list[int]]:
         return [[self._row[world] for world in key] for key in keys if key <= self._row.keys()]
+
+
+def _worlds(pairs: Keys) -> frozenset[str]:
+    """All worlds of some pairs."""
+    return frozenset[str]().union(*pairs)
 
 
 def _dull(labels: LabelTable) -> list[str]:

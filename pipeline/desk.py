@@ -119,7 +119,7 @@ class Desk:
     # -- for people ---------------------------------------------------------------------------------------------------
 
     def offer(self, labeler: str, n: int, have: Sequence[str] = ()) -> list[Assignment]:
-        """Up to `n` more pairs to show to a person; fewer, or none, where films are still being made.
+        """Up to `n` more pairs to show to a person; fewer, or none, where films are still made or many ask at once.
 
         Chosen now, by the newest Rewardor. Whoever has just answered and still has a pair that waits gets none until
         the Rewardor has learned that answer, so that the pair after the next can make use of it.

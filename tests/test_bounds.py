@@ -76,6 +76,15 @@ def test_what_is_no_number_is_a_failure_and_is_not_kept(this: study.Study, monke
     assert this.known({}, 0) is None
 
 
+def test_where_the_present_options_fail_the_search_is_over_and_where_others_do_it_goes_on() -> None:
+    from pipeline import tune
+
+    watcher = tune._Watcher([{}, {"mood": 1}], set(), {}, print)
+    for number, over in ((1, False), (0, True)):
+        watcher._tell(number, {"cost": tune.FAILED, "why": "it is broken"}, weak=False)
+        assert tune._Hopeless(watcher).stop_all() == over
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_local")
