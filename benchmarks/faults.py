@@ -11,7 +11,8 @@ tree     everything at once
 
 A command that ended is given again. Measured are the seconds until an answer is acknowledged again (the person's look
 at the pair included), until a world or a film is there, and until both models know all answers; then all that must hold
-is checked (see `invariants`), and the processes that outlived their launcher are counted. Each kill is a line of
+is checked (see `invariants`), and the processes that outlived their launcher are counted. With `--every 5` only each
+fifth kill of a kind waits for the models, and the others meet a run that is still getting up. Each kill is a line of
 `OUT/kills.jsonl`; the same command goes on where it stopped.
 """
 
@@ -126,6 +127,13 @@ class Stage:
             self.process.wait(timeout=30)
         self.process = self._launch()
 
+    def strike(self, what: str) -> float:
+        """Kill, and wait until somebody's answer is acknowledged again; returns how many seconds that took."""
+        at = time.monotonic()
+        self.kill(what)
+        self.until(lambda: self.person.acknowledged > at, f"an answer after the end of the {what}")
+        return self.person.acknowledged - at
+
     def _named(self, pattern: re.Pattern[str]) -> list[psutil.Process]:
         found = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
@@ -148,26 +156,26 @@ class Stage:
         return found
 
 
-def once(stage: Stage, what: str, longest_s: float = 6.0) -> dict[str, Any]:
-    """Kill once, after at most `longest_s` seconds, and measure what follows."""
+def once(stage: Stage, what: str, longest_s: float = 6.0, *, patient: bool = True) -> dict[str, Any]:
+    """Kill once, after at most `longest_s` seconds, and measure what follows, for the patient until models know all."""
     profile = Profile.open(stage.root, stage.name)
     pause = stage.chance.uniform(0.0, longest_s)
     time.sleep(pause)
     votes, simulated = len(stage.visitor.diary.saved), made(profile)
     at = time.monotonic()
-    stage.kill(what)
-    stage.until(lambda: stage.person.acknowledged > at, f"an answer after the end of the {what}")
-    times = {"resume_s": stage.person.acknowledged - at}
+    times = {"resume_s": stage.strike(what)}
     if what not in NAMED:
         cpu = psutil.Process(stage.process.pid).cpu_times()
         times["cpu_s"] = cpu.user + cpu.system
-    stage.until(lambda: made(profile) > simulated, "a world or a film")
-    times["simulated_s"] = time.monotonic() - at
+    if patient:
+        stage.until(lambda: made(profile) > simulated, "a world or a film")
+        times["simulated_s"] = time.monotonic() - at
     stage.person.pause()
-    stage.until(lambda: knows(profile), "the rewardor")
-    times["rewardor_s"] = time.monotonic() - at
-    stage.until(lambda: knows(profile) and told(profile), "the generator")
-    times["generator_s"] = time.monotonic() - at
+    if patient:
+        stage.until(lambda: knows(profile), "the rewardor")
+        times["rewardor_s"] = time.monotonic() - at
+        stage.until(lambda: knows(profile) and told(profile), "the generator")
+        times["generator_s"] = time.monotonic() - at
     wrong = violations(stage.root, stage.name, stage.visitor.diary) + stage.person.trouble
     stage.person.go()
     return times | {
@@ -209,16 +217,18 @@ def staged(root: Path, seed: int, *, apart: bool = False, patience_s: float = PA
         stage.close()
 
 
-def run(asked: Sequence[str], kills: int, out: Path, seed: int, patience_s: float) -> None:
+def run(asked: Sequence[str], given: argparse.Namespace) -> None:
     """Kill by turns until there are so many of each; where something never comes back, say so and go on afresh."""
-    while due := _due(asked, kills, out):
-        number = len(rows(out))
+    out = given.out
+    while due := _due(asked, given.kills, out):
+        seed = given.seed + len(rows(out))
         with (
             tempfile.TemporaryDirectory(prefix="alife-faults-") as folder,
-            staged(Path(folder) / "profiles", seed + number, apart="page" in asked, patience_s=patience_s) as stage,
+            staged(Path(folder) / "profiles", seed, apart="page" in asked, patience_s=given.patience) as stage,
         ):
             for what in due:
-                row = {"what": what, "seed": seed + number, **_survived(stage, what)}
+                patient = (1 + _done(out)[what]) % given.every == 0
+                row = {"what": what, "seed": seed, **_survived(stage, what, patient)}
                 with (out / "kills.jsonl").open("a") as file:
                     file.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)
@@ -228,14 +238,18 @@ def run(asked: Sequence[str], kills: int, out: Path, seed: int, patience_s: floa
 
 def _due(asked: Sequence[str], kills: int, out: Path) -> list[str]:
     """What is still to be killed, by turns."""
-    done = Counter(row["what"] for row in rows(out))
+    done = _done(out)
     return [what for turn in range(kills) for what in asked if done[what] <= turn]
 
 
-def _survived(stage: Stage, what: str) -> dict[str, Any]:
+def _done(out: Path) -> Counter[str]:
+    return Counter(row["what"] for row in rows(out))
+
+
+def _survived(stage: Stage, what: str, patient: bool) -> dict[str, Any]:
     """What followed a kill; where something never came back, the last that the profile says."""
     try:
-        return once(stage, what)
+        return once(stage, what, patient=patient)
     except TimeoutError as error:
         events = Profile.open(stage.root, stage.name).events().text.tolist()
         return {"violations": [str(error)], "events": events[-3:]}
@@ -270,6 +284,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--what", default=",".join(WHAT), help="which, separated by commas")
     parser.add_argument("--kills", type=int, default=50, help="of each")
+    parser.add_argument("--every", type=int, default=1, help="only each so many kills wait for both models")
     parser.add_argument("--out", type=Path, required=True, help="a folder to keep what was measured")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--patience", type=float, default=PATIENCE_S, help="seconds to wait for anything")
@@ -279,7 +294,7 @@ def main() -> None:
         parser.error(f"{', '.join(sorted(unknown))} cannot be killed; allowed: {', '.join(WHAT)}")
     given.out.mkdir(parents=True, exist_ok=True)
     for together in (APART, tuple(what for what in WHAT if what not in APART)):
-        run([what for what in asked if what in together], given.kills, given.out, given.seed, given.patience)
+        run([what for what in asked if what in together], given)
     print(table(rows(given.out)))
     slow = [row for row in rows(given.out) if row.get("resume_s", math.inf) > GOAL_S]
     wrong = sorted({each for row in rows(given.out) for each in row["violations"]})

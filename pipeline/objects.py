@@ -73,15 +73,14 @@ class ObjectStore:
                 raise KeyTakenError(f"{key} already holds other bytes")
         raise StoreError(f"{key} was not saved: it is said to be there, and cannot be read")
 
-    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """The bytes of a key, or `length` of them from `start`.
+    def get(self, key: str) -> bytes:
+        """The bytes of a key.
 
         Raises:
             FileNotFoundError: The key holds nothing.
             StoreError: The server does not give them.
         """
-        data = self._bucket.get(self._name(key))[0]
-        return data[start:] if length is None else data[start : start + length]
+        return self._bucket.get(self._name(key))[0]
 
     def list(self, prefix: str) -> list[str]:
         """Sorted keys directly below a prefix, as `Store.list` has them; at most `LOOK_S` old.

@@ -35,8 +35,8 @@ class AnyStore(Protocol):
     def put(self, key: str, data: bytes, *, private: bool = False) -> None:
         """Save bytes for good, never in place of others."""
 
-    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """The bytes of a key, or some of them."""
+    def get(self, key: str) -> bytes:
+        """The bytes of a key."""
 
     def list(self, prefix: str) -> list[str]:
         """Sorted keys directly below a prefix, as old as `believe` allows. Shared by all who ask: not to be changed."""
@@ -107,16 +107,14 @@ class Store:
         finally:
             self._listings.forget(key)
 
-    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """The bytes of a key, or `length` of them from `start`.
+    def get(self, key: str) -> bytes:
+        """The bytes of a key.
 
         Raises:
             FileNotFoundError: The key holds nothing.
         """
         try:
-            with self._path(key).open("rb") as file:
-                file.seek(start)
-                return file.read() if length is None else file.read(length)
+            return self._path(key).read_bytes()
         except FileNotFoundError:
             self._listings.forget(key)  # what was listed is old
             raise

@@ -27,8 +27,8 @@ KINDS = (
     "*or/*.json",
 )
 """Files whose bytes have a hash."""
-FLIPS, CUTS = 36, 6
-"""Bits flipped, and truncations, in each kind; with 40 in what has no hash that makes 400 flips."""
+FLIPS, CUTS = int(os.environ.get("ALIFE_FLIPS", "36")), 6
+"""Bits flipped, and truncations, in each file."""
 
 DANGLING = {"films": {"films"}, "rollouts": {"labels", "films"}}
 """Tables that name what is then not there any more, by what was damaged."""

@@ -199,7 +199,11 @@ def test_without_its_library_an_object_store_says_how_to_get_it(alife: Callable,
     assert alife("list", "--root", str(tmp_path))[0] == 0
 
 
-def test_votes_and_versions_survive_a_network_that_fails_at_every_third_request(behind: Callable, url: Url) -> None:
+def test_votes_and_versions_survive_a_network_that_fails_at_every_third_request(
+    behind: Callable, url: Url, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "TIMEOUT_S", 10.0)  # nothing hangs here, however slow the machine
+    monkeypatch.setattr(objects, "GIVE_UP_S", 60.0)
     chance = random.Random(1)
     kinds: tuple[Fault, ...] = ("refused", "lost", "cut", "500", "503", "409")
 

@@ -45,11 +45,9 @@ def failing(call: Callable, turn: int, number: int) -> Callable:
     return fails
 
 
-def test_what_is_put_can_be_got_whole_or_in_part(any_store: AnyStore) -> None:
+def test_what_is_put_can_be_got(any_store: AnyStore) -> None:
     any_store.put("a/b/c.bin", b"0123456789")
     assert any_store.get("a/b/c.bin") == b"0123456789"
-    assert any_store.get("a/b/c.bin", 3) == b"3456789"
-    assert any_store.get("a/b/c.bin", 3, 4) == b"3456"
     assert any_store.exists("a/b/c.bin")
     assert not any_store.exists("a/b")
 
