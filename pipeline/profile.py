@@ -29,6 +29,7 @@ import numpy as np
 from pipeline import config as configs
 from pipeline import customs, plugins
 from pipeline.config import Config, ConfigError
+from pipeline.counting import Counting
 from pipeline.lineage import Lineage
 from pipeline.parts import Columns, DamagedError, kinds
 from pipeline.roles import Held, RoleTakenError, claim, is_held
@@ -69,7 +70,7 @@ class Profile:
         self.path = self.root / name
         self.store = open_store(self.path)
         self.cache: dict[Any, Any] = {}
-        self._viewing = threading.Lock()
+        self._viewing, self._counting = threading.Lock(), Counting()
         self._unreadable: dict[str, str] = {}
         self.lineage = Lineage(self.root, config.parents, self._unreadable.__setitem__)
         self._rollouts = self._table(
@@ -222,7 +223,7 @@ class Profile:
 
     def labels(self) -> LabelTable:
         """The votes that count: one per id, those that were undone left out, in order of sequence."""
-        return self._view("labels", self._labels.read(), LabelTable.counting)
+        return self._view("labels", self._labels.read(), self._counting.of)
 
     def add_votes(self, votes: Sequence[Vote]) -> list[bool]:
         """Add votes for good; returns which were there already. A vote that was undone stays undone.
@@ -230,8 +231,7 @@ class Profile:
         Raises:
             StoreError: None was saved.
         """
-        names = [each.name for each in fields(Vote)]
-        columns = {name: [getattr(vote, name) for vote in votes] for name in names}
+        columns: dict[str, Any] = {each.name: [getattr(vote, each.name) for vote in votes] for each in fields(Vote)}
         columns |= {"event": ["vote"] * len(votes), "target": [""] * len(votes)}
         return (~self._labels.append(columns)).tolist() if votes else []
 

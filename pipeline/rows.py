@@ -193,16 +193,6 @@ class LabelTable(Snapshot):
     time: Floats
     sequence: Ints
 
-    @classmethod
-    def counting(cls, columns: Mapping[str, np.ndarray]) -> Self:
-        """The votes that were not undone, of people who were not excluded, or were included again."""
-        undone = set(columns["target"][columns["event"] == "undo"].tolist())
-        votes = np.flatnonzero(columns["event"] == "vote")
-        votes = votes[[id_ not in undone for id_ in columns["id"][votes].tolist()]]
-        if out := cls.excluded(columns):
-            votes = votes[[labeler not in out for labeler in columns["labeler"][votes].tolist()]]
-        return cls.of(columns) if len(votes) == len(columns["id"]) else cls.of(columns).where(votes)
-
     @staticmethod
     def excluded(columns: Mapping[str, np.ndarray]) -> set[str]:
         """Whose votes do not count."""
