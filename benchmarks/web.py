@@ -215,6 +215,8 @@ def tell(tally: Tally, seconds: float, spent: float, profile: Profile) -> None:
     votes = len(tally.acknowledged)
     print(f"{votes / seconds:.1f} votes a second, {1000 * spent / votes:.0f} ms of the server's CPU for each")
     print(dict(tally.events))
+    chosen = Counter(profile.labels().how.tolist()).most_common()
+    print("pairs chosen: " + ", ".join(f"{how} {count / votes:.0%}" for how, count in chosen))
     newest = {role: checkpoint.newest(profile, role) for role in checkpoint.ROLES}
     print(", ".join(f"{role} version {made.number if made else 0}" for role, made in newest.items()))
 
