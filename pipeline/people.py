@@ -67,7 +67,7 @@ class People:
         self._joining = threading.Lock()
         self._known: tuple[Columns, dict[str, tuple[str, str]], set[str]] = ({}, {}, set())
         texts = dict.fromkeys(("id", "event", "person", "name", "role"), "text")
-        self._table = Table(profile.store, FOLDER, texts | {"time": "float"}, self._damaged)  # type: ignore[arg-type]
+        self._table = Table(profile.store, FOLDER, texts | {"time": "float"}, profile.set_aside)  # type: ignore[arg-type]
 
     @classmethod
     def of(cls, profile: Profile) -> "People":
@@ -203,9 +203,6 @@ class People:
         self._table.append({key: [value] for key, value in row.items()} | {"time": [time.time()]})
         with contextlib.suppress(StoreError):  # for another time: the row is saved
             self._table.compact()
-
-    def _damaged(self, key: str, error: Exception) -> None:
-        self._profile.quarantine(key, str(error))
 
 
 def _joined(rows: Columns) -> dict[str, tuple[str, str]]:

@@ -330,10 +330,7 @@ class Profile:
     # -- upkeep -------------------------------------------------------------------------------------------------------
 
     def compact(self, *, grace_s: float = GRACE_S) -> None:
-        """Merge small parts where there are many; loses nothing, whoever reads and writes meanwhile.
-
-        What a full disk forbids is left for another time.
-        """
+        """Merge small parts where there are many; loses nothing, whoever reads and writes. Full disk: another time."""
         for table in self.tables().values():
             with contextlib.suppress(StoreError):
                 table.compact(grace_s=grace_s)
@@ -354,19 +351,20 @@ class Profile:
     def quarantine(self, key: str, reason: str) -> None:
         """Move a damaged file out of the way, and say why; never fatal."""
         self._unreadable[key] = reason
-        with contextlib.suppress(StoreError, FileNotFoundError):
+        with contextlib.suppress(StoreError, OSError):
             self.store.put(f"quarantine/{key}.reason", reason.encode())
             self.store.put(f"quarantine/{key}", self.store.get(key))
             self.store.delete(key)
 
-    def _damaged(self, key: str, error: Exception) -> None:
+    def set_aside(self, key: str, error: Exception) -> None:
+        """Put a damaged part aside; one that the disk does not give stays."""
         if isinstance(error, DamagedError):
             self.quarantine(key, str(error))
         else:  # the disk may be in a better mood tomorrow
             self._unreadable[key] = str(error)
 
     def _table(self, folder: str, columns: dict[str, Any]) -> Table:
-        return Table(self.store, folder, columns, self._damaged, functools.partial(self.lineage.rows, folder, columns))
+        return Table(self.store, folder, columns, self.set_aside, functools.partial(self.lineage.rows, folder, columns))
 
     def _embedding_table(self, embedder: str, version: int) -> Table:
         return self._embedding_folder(f"embeddings/{re.sub(r'[^A-Za-z0-9_]+', '-', embedder)}-{version}/")

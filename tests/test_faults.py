@@ -19,7 +19,7 @@ KILLS = 3
 def test_labeling_and_training_go_on_whatever_dies(tmp_path: Path) -> None:
     with staged(tmp_path / "profiles", 0) as stage:
         for what in ("actor", "trainer") * KILLS:
-            assert once(stage, what, 2.0)["violations"] == []
+            assert once(stage, what, 2.0, patient=False)["violations"] == []
         profile = Profile.open(stage.root, stage.name)
         for word in ("another simulator is up", "training had died"):
             stage.until(lambda word=word: told(profile, word) >= KILLS, f'{KILLS} events "{word}"')

@@ -167,3 +167,19 @@ def test_people_are_called_what_they_like(name: str) -> None:
 def test_what_means_something_to_machines_is_no_name(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         check_name(name)
+
+
+def test_people_who_cannot_be_read_today_are_there_tomorrow(
+    people: People, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert people.may_label("1")
+    fresh = again(profile)
+
+    def broken(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(fresh.store, "get", broken)
+    assert not People.of(fresh).may_label("1")
+    monkeypatch.undo()
+    assert People.of(fresh).may_label("1")
+    assert not (profile.path / "quarantine").exists()
