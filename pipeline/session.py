@@ -18,6 +18,8 @@ from pipeline.store import StoreError
 
 FIRST_PAIR_S = 30.0
 """After this long training starts even if there is no pair yet."""
+RETRY_S, LONGEST_S = 3.0, 60.0
+"""Seconds until all is started again after an error, the first time and at most: it doubles while errors follow."""
 LOOK_S = 0.05
 """For so long listings are believed: what other processes write is seen that much later, however many ask."""
 
@@ -90,17 +92,22 @@ class Session:
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        pause = RETRY_S
         while not self._stop.is_set():
+            begun = time.monotonic()
             try:
                 self._work()
             except Exception as error:
                 self.state = "lost"
-                self.profile.event("error", f"simulators: {type(error).__name__}: {error}; starting them again")
-                self._stop.wait(3.0)
+                pause = RETRY_S if time.monotonic() - begun > LONGEST_S else pause
+                text = f"simulators: {type(error).__name__}: {error}; starting them again in {pause:.0f} s"
+                self.profile.event("error", text)
             finally:
                 self._end()
                 with contextlib.suppress(StoreError):  # where profiles lie may be what is lost
                     self._journal.tell()
+            self._stop.wait(pause)  # what was ended has time to go
+            pause = min(2 * pause, LONGEST_S)
 
     def _work(self) -> None:
         cluster.start()
