@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pipeline import checkpoint, loop
+from pipeline import checkpoint, loop, shelf
 from pipeline.app.studio import Activity, Browsed, Order, World
 from pipeline.config import Config, Plugin
 from pipeline.desk import Desk
@@ -68,6 +68,7 @@ class RunningStudio:
     def create(self, name: str, sim: str, rewardor: str, generator: str) -> None:
         """Make a profile and run it from now on."""
         config = Config(sim=Plugin(name=sim), rewardor=Plugin(name=rewardor), generator=Plugin(name=generator))
+        shelf.refuse_remains(self._root, name)
         self._switch(Profile.create(self._root, name, config))
 
     def activity(self) -> Activity:
