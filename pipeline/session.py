@@ -22,6 +22,20 @@ LOOK_S = 0.05
 """For so long listings are believed: what other processes write is seen that much later, however many ask."""
 
 
+SOON_S, LATE_S = 3.0, 60.0
+"""How long to wait before simulators are started again, the first time and at most; each start costs a machine much."""
+
+
+def patience(before: float, lasted: float) -> float:
+    """How many seconds to wait before starting again what ended.
+
+    Args:
+        before: How long was waited the last time, 0 the first time.
+        lasted: How long it worked since, in seconds.
+    """
+    return min(2 * before, LATE_S) if before and lasted < LATE_S else SOON_S
+
+
 class Session:
     """Runs a profile in threads of this process and in Ray, until it is closed.
 
@@ -90,13 +104,16 @@ class Session:
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        wait = 0.0
         while not self._stop.is_set():
+            began = time.monotonic()
             try:
                 self._work()
             except Exception as error:
                 self.state = "lost"
                 self.profile.event("error", f"simulators: {type(error).__name__}: {error}; starting them again")
-                self._stop.wait(3.0)
+                wait = patience(wait, time.monotonic() - began)
+                self._stop.wait(wait)
             finally:
                 self._end()
                 with contextlib.suppress(StoreError):  # where profiles lie may be what is lost

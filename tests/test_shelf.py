@@ -7,7 +7,9 @@ import pytest
 
 from pipeline import run, shelf
 from pipeline.profile import Profile, ProfileError
+from pipeline.session import patience
 from pipeline.studio import RunningStudio
+from tests.life import worlds
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -57,6 +59,33 @@ def test_nothing_is_made_of_what_is_left_of_a_profile(alife: Call, mine: Profile
         studio.create("mine", "boids", "common", "gibbs")
     studio._claims.close()  # it never started
     assert not (mine.path / "profile.toml").exists()
+
+
+def test_a_profile_that_cannot_be_opened_takes_nothing_from_the_one_that_runs(mine: Profile, tmp_path: Path) -> None:
+    lost = tmp_path / "lost.py"
+    lost.touch()
+    bad = shelf.create(mine.root, "bad", [f"sim.name={lost}"])
+    lost.unlink()
+    studio = RunningStudio(mine.root, mine, train=True)
+    with pytest.raises(ValueError, match="there is no such file"):
+        studio.open("bad")
+    assert studio.profile is mine
+    assert [(each.held("page"), each.held("train")) for each in (mine, bad)] == [(True, True), (False, False)]
+    studio._claims.close()
+
+
+def test_worlds_of_another_simulation_are_not_gone_on_from(mine: Profile) -> None:
+    worlds(mine, 4)  # of three parameters, where Lenia has twelve
+    with pytest.raises(ProfileError, match=r"have 3 parameters, those of lenia have 12: .* alife doctor mine"):
+        RunningStudio(mine.root, Profile.open(mine.root, "mine"), train=False)
+    assert not mine.held("page")
+
+
+def test_what_ends_again_and_again_is_started_less_and_less_often() -> None:
+    assert patience(0, 1) == 3
+    assert patience(3, 1) == 6
+    assert patience(48, 1) == patience(60, 1) == 60
+    assert patience(48, 100) == 3  # it worked in between
 
 
 def test_the_doctor_looks_at_a_profile_without_its_settings(alife: Call, mine: Profile) -> None:
