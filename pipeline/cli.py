@@ -78,7 +78,8 @@ def main() -> None:
     except Exception as error:
         if not isinstance(error, _mistakes()):
             raise
-        print(f"alife: {error}", file=sys.stderr)
+        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        print(f"alife: {told}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -89,7 +90,8 @@ def _mistakes() -> tuple[type[Exception], ...]:
     from pipeline.profile import ProfileError
     from pipeline.store import StoreError
 
-    return CheckpointError, ConfigError, PluginError, ProfileError, StoreError
+    disk = PermissionError, NotADirectoryError, IsADirectoryError  # a folder that is another one than was meant
+    return CheckpointError, ConfigError, PluginError, ProfileError, StoreError, *disk
 
 
 @app.callback(invoke_without_command=True)
@@ -133,6 +135,8 @@ def new(
 
 def _part(section: str, plugin: str) -> str:
     """The setting that names a plug-in; a file by its full path, since a profile outlives the folder one is in."""
+    if plugin.endswith(".py") and not Path(plugin).is_file():
+        raise typer.BadParameter(f'{section} "{plugin}": there is no such file')
     name = str(Path(plugin).resolve()) if plugin.endswith(FILES) else plugin
     return f"{section}.name={json.dumps(name)}"
 
@@ -191,7 +195,7 @@ def run(
 def _refuse_alone(oracle: str, options: dict[str, Any]) -> None:
     alone = [option for option, value in options.items() if value is not None]
     if alone and not oracle:
-        raise typer.BadParameter(f"{' and '.join(alone)} only mean something together with --oracle")
+        raise typer.BadParameter(f"{' and '.join(alone)} can only be given together with --oracle")
 
 
 @app.command()
@@ -317,7 +321,8 @@ def status(
         print(json.dumps(facts, indent=2))
         return
     facts["sureness"] = work.tell_sureness(facts["sureness"])
-    facts["labelers"] = ("\n" + 11 * " ").join(map(work.tell_labeler, facts["labelers"])) or "none"
+    lines = {"labelers": map(work.tell_labeler, facts["labelers"]), "problems": facts["problems"]}
+    facts |= {key: ("\n" + 11 * " ").join(each) or "none" for key, each in lines.items()}
     print("\n".join(f"{key:<10} {_say(value)}" for key, value in facts.items()))
 
 

@@ -11,7 +11,7 @@ from typing import get_args
 
 import numpy as np
 
-from pipeline import checkpoint, config, customs, doctor_files
+from pipeline import checkpoint, config, customs, doctor_files, shelf
 from pipeline.config import Config, ConfigError
 from pipeline.parts import NAME, Columns
 from pipeline.patient import Finding, Patient, Step
@@ -119,9 +119,11 @@ def _opened(root: Root, name: str) -> tuple[Patient, list[Finding]]:
         what = str(error).partition("profile.toml: ")[2] or str(error)
         means = "the profile cannot be opened until that is mended by hand; all else is as it was"
     except ProfileError as error:
-        if name not in listing(root, archived=True):
-            raise
         what, means = str(error), "what is inherited cannot be read until then; nothing of this profile is lost"
+        if shelf.remains(root, name):
+            what, means = "it is not there", "until it is written again, this is no profile; all else is as it was"
+        elif name not in listing(root, archived=True):
+            raise
     return Patient(root, name, Config()), [Finding("profile.toml", what, means)]
 
 

@@ -308,7 +308,7 @@ class Profile:
         try:
             return claim(self.path, role)
         except RoleTakenError as error:
-            raise ProfileBusyError(f'profile "{self.name}": the role "{role}" is held {error}') from None
+            raise ProfileBusyError(f'profile "{self.name}" runs already: the role "{role}" is held {error}') from None
 
     def held(self, role: Role) -> bool:
         """Whether a process, this one included, holds a role."""

@@ -18,10 +18,20 @@ from pipeline.store import StoreError
 
 FIRST_PAIR_S = 30.0
 """After this long training starts even if there is no pair yet."""
-RETRY_S, LONGEST_S = 3.0, 60.0
-"""Seconds until all is started again after an error, the first time and at most: it doubles while errors follow."""
 LOOK_S = 0.05
 """For so long listings are believed: what other processes write is seen that much later, however many ask."""
+SOON_S, LATE_S = 3.0, 60.0
+"""How long to wait before simulators are started again, the first time and at most; each start costs a machine much."""
+
+
+def patience(before: float, lasted: float) -> float:
+    """How many seconds to wait before starting again what ended.
+
+    Args:
+        before: How long was waited the last time, 0 the first time.
+        lasted: How long it worked since, in seconds.
+    """
+    return min(2 * before, LATE_S) if before and lasted < LATE_S else SOON_S
 
 
 class Session:
@@ -92,14 +102,14 @@ class Session:
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        pause = RETRY_S
+        pause = 0.0
         while not self._stop.is_set():
             begun = time.monotonic()
             try:
                 self._work()
             except Exception as error:
                 self.state = "lost"
-                pause = RETRY_S if time.monotonic() - begun > LONGEST_S else pause
+                pause = patience(pause, time.monotonic() - begun)
                 text = f"simulators: {type(error).__name__}: {error}; starting them again in {pause:.0f} s"
                 self.profile.event("error", text)
             finally:
@@ -107,7 +117,6 @@ class Session:
                 with contextlib.suppress(StoreError):  # where profiles lie may be what is lost
                     self._journal.tell()
             self._stop.wait(pause)  # what was ended has time to go
-            pause = min(2 * pause, LONGEST_S)
 
     def _work(self) -> None:
         cluster.start()

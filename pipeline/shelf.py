@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ from pipeline import checkpoint, config, lineage
 from pipeline.config import Config, Parent
 from pipeline.profile import Profile, ProfileError, Role, listing
 from pipeline.root import Root, place
-from pipeline.store import open_store
+from pipeline.store import StoreError, open_store
 
 ROLES: tuple[checkpoint.Role, ...] = ("rewardor", "generator")
 HEADINGS = ("profile", "simulation", "worlds", "labels", "rewardor", "generator", "last active")
@@ -71,6 +71,23 @@ def archive(root: Root, name: str, *, back: bool = False) -> None:
 def _refuse_taken(root: Root, name: str) -> None:
     if name in listing(root, archived=True):
         raise ProfileError(f'there is a profile "{name}" in {root} already; to go on with it: alife run {name}')
+    refuse_remains(root, name)
+
+
+def refuse_remains(root: Root, name: str) -> None:
+    """Refuse to make a profile of what is left of another one: its worlds may be another simulation's.
+
+    Raises:
+        ProfileError: There is such a thing.
+    """
+    if remains(root, name):
+        raise ProfileError(f'of a profile "{name}" all is there but its profile.toml; see: alife doctor {name}')
+
+
+def remains(root: Root, name: str) -> bool:
+    """Whether there are worlds or answers under a name, and no profile.toml that says what they are."""
+    store = open_store(place(root) / config.check_name(name))
+    return not store.exists("profile.toml") and not {"rollouts/", "labels/"}.isdisjoint(store.list(""))
 
 
 def open_or_create(root: Root, name: str, settings: Sequence[str] = ()) -> Profile:
@@ -98,13 +115,15 @@ def opened(root: Root, name: str, settings: Sequence[str] = ()) -> Profile:
     Raises:
         ConfigError: A key or a value will not do.
         ProfileError: There is no such profile, or what it holds forbids the change.
+        ProfileBusyError: It would change, and somebody runs it.
     """
     profile = Profile.open(root, name)
     changed = _with(profile.config, settings)
     if changed == profile.config:
         return profile
-    _refuse_mixtures(profile, changed)
-    _write(profile, changed)
+    with _idle([profile]):  # whoever runs it would go on with the old ones
+        _refuse_mixtures(profile, changed)
+        _write(profile, changed)
     return Profile.open(root, name)
 
 
@@ -120,10 +139,7 @@ def retune(root: Root, names: Sequence[str], role: checkpoint.Role, options: Map
         StoreError: Not all of them were changed.
     """
     profiles = [Profile.open(root, name) for name in names]
-    with contextlib.ExitStack() as claims:
-        for profile in profiles:
-            for busy in get_args(Role):
-                claims.enter_context(profile.claim(busy))
+    with _idle(profiles):
         changes = [_retuned(profile.config, role, options) for profile in profiles]  # all, before one is written
         for profile, changed in zip(profiles, changes, strict=True):
             was, now = getattr(profile.config, role).options, getattr(changed, role).options
@@ -131,6 +147,20 @@ def retune(root: Root, names: Sequence[str], role: checkpoint.Role, options: Map
             note = {"role": role, "was": was, "is": now, "profile.toml was": before}
             profile.record("settings", json.dumps(note))
             _write(profile, changed)
+
+
+@contextlib.contextmanager
+def _idle(profiles: Sequence[Profile]) -> Iterator[None]:
+    """Keep everybody from running these profiles meanwhile.
+
+    Raises:
+        ProfileBusyError: Somebody does.
+    """
+    with contextlib.ExitStack() as claims:
+        for profile in profiles:
+            for role in get_args(Role):
+                claims.enter_context(profile.claim(role))
+        yield
 
 
 def _retuned(chosen: Config, role: checkpoint.Role, options: Mapping[str, float]) -> Config:
@@ -190,16 +220,19 @@ def table(root: Root, *, archived: bool = False) -> str:
 
 def _row(root: Root, name: str) -> Sequence[str]:
     try:
-        profile = Profile.open(root, name)
-    except (config.ConfigError, ProfileError) as error:  # one bad profile.toml must not hide the others
+        return _told(Profile.open(root, name))
+    except (config.ConfigError, ProfileError, StoreError, OSError) as error:  # one bad one must not hide the others
         return name, *[""] * 5, str(error)
+
+
+def _told(profile: Profile) -> Sequence[str]:
     worlds, labels = profile.rollouts(), profile.labels()
     versions = [checkpoint.manifests(profile, role) for role in ROLES]
     models = (profile.config.rewardor.name, profile.config.generator.name)
     moments = [*worlds.time, *labels.time, *(version.time for made in versions for version in made)]
     away = profile.store.exists("archived")
     return (
-        f"{name} (archived)" if away else name,
+        f"{profile.name} (archived)" if away else profile.name,
         profile.config.sim.name,
         str(len(worlds.id)),
         str(len(labels.id)),

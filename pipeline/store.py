@@ -212,12 +212,14 @@ def below(store: AnyStore, prefix: str) -> Iterator[str]:
 
 
 def _scan(folder: Path, prefix: str) -> list[str]:
-    """Sorted keys of what is in a folder."""
+    """Sorted keys of what is in a folder; StoreError where nobody can look into it."""
     try:
         with os.scandir(folder) as entries:
             names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be listed: {error.strerror or error}") from error
     return sorted(prefix + name for name in names if not name.startswith("."))
 
 

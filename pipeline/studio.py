@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pipeline import checkpoint, loop
+from pipeline import checkpoint, loop, shelf
 from pipeline.app.studio import Activity, Browsed, Order, World
 from pipeline.config import Config, Plugin
 from pipeline.desk import Desk
-from pipeline.profile import Profile
+from pipeline.profile import Profile, ProfileError
 from pipeline.rewards import rewards
 from pipeline.root import Root
 from pipeline.session import Session
@@ -35,7 +35,7 @@ class RunningStudio:
         self._root, self._train, self._feed = root, train, feed
         self._lock = threading.Lock()
         self._request, self._wanted, self._order = "", 0, "best"
-        self._begin(profile, self._claim(profile))
+        self._begin(profile)
 
     @property
     def root(self) -> Root:
@@ -68,6 +68,7 @@ class RunningStudio:
     def create(self, name: str, sim: str, rewardor: str, generator: str) -> None:
         """Make a profile and run it from now on."""
         config = Config(sim=Plugin(name=sim), rewardor=Plugin(name=rewardor), generator=Plugin(name=generator))
+        shelf.refuse_remains(self._root, name)
         self._switch(Profile.create(self._root, name, config))
 
     def activity(self) -> Activity:
@@ -139,22 +140,41 @@ class RunningStudio:
                 profile.event("recovered", "what ran this profile ended without a word; it goes on from its files")
             return claims.pop_all()
 
-    def _begin(self, profile: Profile, claims: contextlib.ExitStack) -> None:
-        self._claims = claims
-        self._session = Session(self._root, profile, train=self._train, feed=self._feed)
+    def _begin(self, profile: Profile) -> None:
+        """Run a profile. Where it is refused everything is as it was: what ran before has its roles, this one none."""
+        with self._claim(profile) as claims:
+            session = self._made(profile)
+            _refuse_another(profile, session.sim.space)
+            self._claims, self._session = claims.pop_all(), session
+
+    def _made(self, profile: Profile) -> Session:
+        return Session(self._root, profile, train=self._train, feed=self._feed)
 
     def _switch(self, profile: Profile) -> None:
         with self._lock:
             if profile.name == self.profile.name:
                 return
-            claims = self._claim(profile)  # first, so that a refusal leaves everything as it was
-            old = self._session
-            self._claims.close()
-            self._begin(profile, claims)
+            old, claims = self._session, self._claims
+            self._begin(profile)
+            claims.close()
             self._request, self._wanted = "", 0
             old.close()
             _forget()
             self.start()
+
+
+def _refuse_another(profile: Profile, space: Space) -> None:
+    """Refuse a profile whose worlds its simulation cannot have made.
+
+    Raises:
+        ProfileError: They have another number of parameters.
+    """
+    unit = profile.rollouts().unit  # (B, D)
+    if len(unit) and unit.shape[1] != space.dim:
+        raise ProfileError(
+            f'the worlds in "{profile.name}" have {unit.shape[1]} parameters, those of {profile.config.sim.name} have '
+            f"{space.dim}: its profile.toml was changed; see: alife doctor {profile.name}"
+        )
 
 
 def _forget() -> None:

@@ -69,8 +69,7 @@ def check_host(host: str, *, share: bool = False) -> None:
     Raises:
         ConfigError: It is one.
     """
-    local = host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
-    if not (local or share):
+    if not (_is_local(host) or share):
         raise ConfigError(
             f"host {host!r} can be reached from other machines; use 127.0.0.1, or --share, which asks them for a key"
         )
@@ -87,7 +86,9 @@ def announce(door: Door, host: str, port: int) -> None:
     try:
         door.url = links.public(host, port)
     except links.LinkError as error:
-        print(f"No public link: {error}. Others on your network can come all the same.", flush=True)
+        alone = "Only this computer reaches the page: others need a tunnel to it (ssh -L), or leave --host out"
+        near = alone if _is_local(host) else "Others on your network can come all the same"
+        print(f"No public link: {error}. {near}.", flush=True)
     link = links.invitation(door.url, door.people.invitation)
     print(f"Invite others with this link:\n    {link}", flush=True)
     with contextlib.suppress(UnicodeEncodeError):  # a terminal that draws no boxes
@@ -133,9 +134,9 @@ async def _unreachable(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, 503)
 
 
-def _is_address(host: str) -> bool:
+def _is_local(host: str) -> bool:
+    """Whether only this computer reaches a page that listens there."""
     try:
-        ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
-    return True
+        return host == "localhost"

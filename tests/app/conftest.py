@@ -1,6 +1,5 @@
 """The whole studio in this process: real profiles, worlds, films and models; only Ray is left out."""
 
-import contextlib
 import time
 from pathlib import Path
 
@@ -91,9 +90,8 @@ class SessionHere(Session):
 class StudioHere(RunningStudio):
     """A studio without Ray."""
 
-    def _begin(self, profile: Profile, claims: contextlib.ExitStack) -> None:
-        self._claims = claims
-        self._session = SessionHere(self._root, profile, train=self._train, feed=self._feed)
+    def _made(self, profile: Profile) -> SessionHere:
+        return SessionHere(self._root, profile, train=self._train, feed=self._feed)
 
 
 @pytest.fixture(scope="session")

@@ -304,6 +304,19 @@ def test_no_internet_is_said_at_once_and_the_network_is_enough(
     assert door.url == "http://192.168.1.20:7860"
 
 
+def test_a_page_for_this_computer_alone_does_not_promise_the_network(
+    door: Door, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nobody(*_: object) -> str:
+        raise links.LinkError("no internet")
+
+    monkeypatch.setattr(links, "public", nobody)
+    server.announce(door, "127.0.0.1", 7860)
+    said = capsys.readouterr().out
+    assert "No public link: no internet. Only this computer reaches the page: others need a tunnel" in said
+    assert "network" not in said
+
+
 def test_a_public_link_is_better(
     door: Door, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,7 +47,7 @@ window.alife = (() => {
     }
     const body = await response.json().catch(() => ({}));
     if (response.ok) return body;
-    if (response.status === 401) location.assign(address("join")); /* not invited, or no longer: answers wait here */
+    if (response.status === 401) location.assign(address("join?left")); /* no longer invited: answers wait here */
     throw new Refused(response.status, typeof body.detail === "string" ? body.detail : `${response.status}`);
   }
 

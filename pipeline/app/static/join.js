@@ -29,7 +29,8 @@
       enter();
     } catch (error) {
       bad.textContent = say(error.status === 429 ? "join_wait" : "failed", { why: error.message });
-      form.hidden = document.querySelector(".key").hidden = false;
+      form.hidden = false;
+      if (error.status === 403) document.querySelector(".key").hidden = false; /* it is the key that is wrong */
       button.disabled = false;
     }
   }
@@ -39,6 +40,7 @@
     join();
   });
   form.elements.key.addEventListener("input", asked);
+  addEventListener("hashchange", () => location.reload()); /* the link, opened where this page was already */
 
   function asked() {
     form.elements.name.required = !OWNER.test(form.elements.key.value.trim().toLowerCase());
@@ -50,6 +52,7 @@
     const known = await fetch(address("api/me"), { credentials: "same-origin" }).catch(() => null);
     if (known?.ok) return enter(); /* somebody who is in already */
     form.hidden = false;
+    if (location.search === "?left") bad.textContent = say("join_left");
     form.elements[given ? "name" : "key"].focus();
   }
 
