@@ -54,6 +54,8 @@ MEASURED = {
     "rewardor_s": "to a rewardor that knows all",
     "generator_s": "to its generator",
 }
+STOCK = 24
+"""Films with which it begins: without any, nobody can label before simulators are up again, whatever was killed."""
 GOAL_S = 30.0
 """Within this time labeling should go on."""
 
@@ -108,10 +110,11 @@ class Stage:
             orphan.kill()
 
     def warm(self) -> None:
-        """Return once people label and both models train."""
+        """Return once people label, both models train and there are films for a while."""
         self.until(lambda: self.person.acknowledged > 0, "the first answer")
         profile = Profile.open(self.root, self.name)
         self.until(lambda: all(checkpoint.newest(profile, role) for role in checkpoint.ROLES), "both models")
+        self.until(lambda: len(profile.films().file) >= STOCK, f"{STOCK} films")
 
     def kill(self, what: str) -> None:
         """End a process, and give the command again if it was the command's."""
