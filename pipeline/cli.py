@@ -301,9 +301,11 @@ def rank(
             raise typer.BadParameter(str(error)) from None
     facts = work.contest_facts(profile, end=end)
     print(json.dumps(facts, indent=2) if state else work.tell_contest(facts))
+    if state or end:
+        return
     if profile.held("page"):
         print("The page of this profile is open already: the pairs that it shows next are these.")
-    elif facts and not (state or end or facts["established"]):
+    elif not facts["established"]:
         _serve(profile, train=False, host=host, port=port, tab="label")
 
 

@@ -94,7 +94,10 @@ def load(kind: Kind, name: str, options: Mapping[str, Any], **fixed: Any) -> Any
     fixed = _lent(cls) | fixed
     values = {key: _value(kind, name, cls, key, value, fixed) for key, value in options.items()}
     try:
-        return cls(**fixed, **values)
+        made = cls(**fixed, **values)
+        if kind == "sims" and values:
+            _ = made.space  # whose ranges may follow from the options
+        return made
     except (TypeError, ValueError) as error:
         raise PluginError(f'{kind[:-1]} "{name}" refuses its options: {error}') from error
 

@@ -1,7 +1,9 @@
 """What the verbs of the command line do. Each is short: the files know what is due, these only start who does it."""
 
+import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -55,8 +57,19 @@ def serve(
             print(f"Starting; the page will be at http://{host}:{port}", flush=True)
         server.serve(studio, host=host, port=port, tab=tab, share=share)
     finally:
-        studio.close()
-        cluster.stop()
+        with _unhurried():
+            studio.close()
+            cluster.stop()
+
+
+@contextlib.contextmanager
+def _unhurried() -> Iterator[None]:
+    """Do something that a second Ctrl-C would only make longer: without it, Ray gives up on itself after a minute."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end_well() -> None:

@@ -72,7 +72,8 @@ def test_worlds_are_ranked_on_the_page_until_their_order_is_established(
             break
         better = "left" if pairs[0][0] < pairs[0][1] else "right"
         profile.add_votes([Vote(id=f"{number}", left=pairs[0][0], right=pairs[0][1], answer=better, labeler="x")])
-    facts = json.loads(alife("rank", "here", "--status")[1])
+    with profile.claim("page"):  # which is nothing that a program wants to read
+        facts = json.loads(alife("rank", "here", "--status")[1])
     assert facts["established"]
     assert [each["rollout"] for each in facts["worlds"]] == compared[:3]
     assert "established after" in alife("rank", "here", "--end")[1]

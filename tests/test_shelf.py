@@ -87,6 +87,16 @@ def test_the_doctor_looks_at_a_profile_without_its_settings(alife: Call, mine: P
     assert "profile.toml: it is not there; " in out
 
 
+@pytest.mark.parametrize(
+    "words", [("new", "mine", "--sim", "lenia", "--set", "sim.size=-7"), ("gallery", "lenia", "--set", "size=-7")]
+)
+def test_options_that_leave_a_simulation_no_ranges_are_refused(alife: Call, root: Path, words: tuple[str, ...]) -> None:
+    status, _, err = alife(*words)
+    assert status == 2
+    assert 'sim "lenia" refuses its options: radius: low' in err
+    assert not (root / "mine").exists()
+
+
 def test_a_file_that_is_not_there_makes_no_profile(alife: Call, root: Path) -> None:
     status, _, err = alife("new", "mine", "--sim", "nowhere.py")
     assert status == 2

@@ -162,6 +162,22 @@ def test_mistakes_are_found_before_anything_travels(alife: Call, words: tuple[st
     assert complaint in said
 
 
+def test_a_second_ctrl_c_does_not_cut_the_end_of_a_run_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    studio = SimpleNamespace(start=lambda: None, close=lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("pipeline.studio.RunningStudio", lambda *_, **__: studio)
+    monkeypatch.setattr("pipeline.app.server.serve", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("pipeline.cluster.stop", lambda: ended.append("Ray"))
+    before = signal.getsignal(signal.SIGTERM)
+    Profile.create(tmp_path, "mine", Config())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.serve(tmp_path, "mine", train=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended == ["Ray"]
+
+
 def test_sigterm_unwinds_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # uvicorn ends its own work, and then raises the signal again
     ended: list[str] = []

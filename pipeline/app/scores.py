@@ -41,7 +41,7 @@ def leaders(profile: Profile, by: Judge, count: int) -> list[str]:
     found = [each.rollout for each in ranked(profile, by)[:count]]
     if len(found) < count:
         raise ValueError(
-            f"only {len(found)} worlds can be ranked so far, and {count} are needed: label more pairs first"
+            f"only {len(found)} worlds with films can be ranked so far, and {count} are needed: label more pairs first"
         )
     return found
 

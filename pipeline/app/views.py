@@ -25,8 +25,8 @@ from pipeline.store import StoreError
 
 RANKED = 60
 """Worlds in a ranking: what a page can show alive."""
-EVENTS = 40
-"""Events in the list."""
+EVENTS, NOTES = 40, 10
+"""Events in the list, and how many of them are kept for what is no version of a model."""
 ASKED = 100
 """Pairs, the last, of which it is told how they were chosen."""
 
@@ -143,10 +143,9 @@ def _train(studio: Studio) -> dict[str, Any]:
     notes = happened.where(~np.isin(happened.kind.astype(str), [contest.KIND, duel.KIND]))
     rows = zip(notes.kind.tolist()[-EVENTS:], notes.text.tolist()[-EVENTS:], notes.time.tolist()[-EVENTS:], strict=True)
     events += [_note(*row) for row in rows]
-    events.sort(key=lambda event: event["time"], reverse=True)
     goals = {"interest_goal": {"bar": BAR, "fresh": FRESH}, "duel": _duel(studio), "rival": duel.rival(profile)}
     people = {"sureness": foresight.facts(profile), "panel": panel(profile), "asked": _asked(profile)}
-    return activity(studio) | {"curves": curves, "events": events[:EVENTS]} | goals | people
+    return activity(studio) | {"curves": curves, "events": _latest(events)} | goals | people
 
 
 train = _Brief(_train, 1.0)
@@ -161,6 +160,14 @@ def for_labeler(state: dict[str, Any], labeler: str) -> dict[str, Any]:
     events = [event for event in state["events"] if event["role"] != "note"]
     own = [row for row in state["panel"] if row["labeler"] == labeler]
     return state | {"panel": own, "events": events, "problems": [], "duel": _blind(state["duel"])}
+
+
+def _latest(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last events, the last first. Each label makes two versions: twenty labels hide no crash."""
+    events = sorted(events, key=lambda event: event["time"], reverse=True)
+    kept = [event for event in events if event["role"] == "note"][:NOTES]
+    others = [event for event in events if not any(event is each for each in kept)][: EVENTS - len(kept)]
+    return sorted(kept + others, key=lambda event: event["time"], reverse=True)
 
 
 def _note(kind: str, text: str, when: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipeline import checkpoint
 from pipeline.app import views
 from pipeline.app.studio import Activity
 from pipeline.config import Config
@@ -35,6 +36,17 @@ def test_training_says_who_answers_how_pairs_were_chosen_and_when_it_is_too_earl
     ]
     assert shown["asked"] == {"how": {"learn": 2, "random": 1}, "origin": {"prior": 2, "generator": 4}}
     assert (shown["sureness"]["verdict"], shown["sureness"]["bins"]) == ("few", [])
+
+
+def test_versions_hide_no_crash(tmp_path: Path) -> None:
+    profile = Profile.create(tmp_path, "p", Config())
+    profile.record("error", "simulators: gone")
+    for _ in range(views.EVENTS + 1):
+        checkpoint.commit(profile, "rewardor", {}, {})
+    shown = views.train(SimpleNamespace(profile=profile, desk=SimpleNamespace(votes=0, ready=0), activity=Activity))
+    assert len(shown["events"]) == views.EVENTS
+    assert [each["version"] for each in shown["events"][:2]] == [views.EVENTS + 1, views.EVENTS]
+    assert shown["events"][-1]["text"] == "simulators: gone"
 
 
 def test_each_part_of_a_new_profile_is_told_in_a_line() -> None:
