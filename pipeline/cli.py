@@ -178,8 +178,8 @@ def run(
     _refuse_alone(oracle, {"--labels": labels, "--report": report})
     if oracle and share:
         raise typer.BadParameter("--share means nothing together with --oracle: a program labels alone")
-    if report and not report.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {report.absolute().parent} to write the report in")
+    if report and (report.is_dir() or not report.absolute().parent.is_dir()):
+        raise typer.BadParameter(f"the report needs a file in a folder that is there, and not {report.absolute()}")
     if oracle:
         plugins.check_name("oracles", oracle)
     seeded = [] if seed is None else [f"seed={seed}"]

@@ -113,6 +113,14 @@ def test_a_file_where_a_folder_should_be_is_one_sentence(alife: Call, root: Path
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("report", [".", "nowhere/x.json"])
+def test_a_report_that_cannot_be_written_is_said_before_the_work(alife: Call, mine: Profile, report: str) -> None:
+    status, _, err = alife("run", "mine", "--oracle", "movers", "--report", report)
+    assert status == 2
+    assert "the report needs a file in a folder that is there" in err
+    assert not mine.rollouts().id.size
+
+
 def test_a_profile_that_nobody_can_hold_is_one_sentence(alife: Call, mine: Profile) -> None:
     (mine.path / "train.lock").mkdir()  # what a folder without rights says, to whoever has all of them
     status, _, err = alife("train", "mine")
