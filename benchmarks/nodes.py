@@ -64,7 +64,7 @@ def machines(head: int) -> Iterator[Cluster]:
     there = Cluster(initialize_head=True, head_node_args=_node(head) | {"include_dashboard": False})
     os.environ["RAY_ADDRESS"] = there.address
     try:
-        cluster.start(quiet=True)
+        cluster.start()
         yield there
     finally:
         cluster.stop()

@@ -165,29 +165,28 @@ def spread(reach: Reach, waiting: int, *, busy: bool) -> dict[str, int]:
     return places
 
 
-def start(*, quiet: bool = False) -> None:
-    """Join the cluster named by RAY_ADDRESS, or start Ray on this machine; what it merely wants to mention, or not."""
+def start() -> None:
+    """Join the cluster named by RAY_ADDRESS, or start Ray on this machine. What it merely wants to mention it keeps."""
     if ray.is_initialized():
         return
-    level = logging.ERROR if quiet else logging.INFO
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
     os.environ.setdefault("RAY_worker_niceness", str(NICE))
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False, logging_level=level)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
-        _KEEPER.submit(_start_here, level).result()
+        _KEEPER.submit(_start_here).result()
     _protect_token()
 
 
-def _start_here(level: int) -> None:
+def _start_here() -> None:
     ray.init(
         address="local",
         num_cpus=max(2, os.cpu_count() or 2),
         include_dashboard=False,
         object_store_memory=300 * 2**20,
         log_to_driver=False,
-        logging_level=level,
+        logging_level=logging.ERROR,
     )
 
 

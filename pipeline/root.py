@@ -62,9 +62,9 @@ def place(root: Root | str) -> Root:
     if not isinstance(root, str):
         return root
     scheme, colon, rest = root.partition("://")
-    if not colon:
+    if not colon and not re.match(rf"({'|'.join(SCHEMES)}):", root):
         return Path(root)
-    if scheme not in SCHEMES:
+    if not colon or scheme not in SCHEMES:
         known = ", ".join(f"{each}://BUCKET/PREFIX" for each in SCHEMES)
         raise ValueError(f'"{root}" is no place for profiles; a URL is one of {known}')
     bucket, *parts = rest.rstrip("/").split("/")

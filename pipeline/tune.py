@@ -74,7 +74,7 @@ def search(study: Study, count: int, seconds: float, say: Say, bounds: Bounds) -
         bounds: What a trial may take.
     """
     _hush()
-    cluster.start(quiet=True)
+    cluster.start()
     halving, warden = _Halving(), _Warden(bounds.seconds)
     watcher = _Watcher(study.candidates(count), halving.weak, warden.overdue, say)
     home, prefix = study.folder.resolve(), f"ray-{socket.gethostname()}-"

@@ -14,6 +14,7 @@ UNITS = {
     "rewardor": "Nats for each held-out answer; a coin flip costs 0.6931.",
     "generator": "In nats: -log(share of duels won x share of today's variety that is left).",
 }
+ENDED = "Where it says ended, the cost is that of fewer folds: only the column beside it compares."
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def table(study: Study, found: Sequence[Found]) -> str:
         rows.append([*values, f"{each.cost:.4f}", gain, f"{each.folds}" if each.whole else f"{each.folds}, ended"])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join([headline(study), UNITS[study.role], "", *lines])
+    note = ["", ENDED] if any(not each.whole for each in found) else []
+    return "\n".join([headline(study), UNITS[study.role], "", *lines, *note])
 
 
 def headline(study: Study) -> str:

@@ -43,6 +43,17 @@ class TorchSimulation(Simulation, Generic[State, Rule]):
 
     steps: int
 
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers: whole ones among the settings count steps, cells, particles.
+
+        Raises:
+            ValueError: One is negative, or there are no steps.
+        """
+        for name, value in vars(self).items():
+            least = int(name == "steps")
+            if type(value) is int and value < least:
+                raise ValueError(f"{name} is {value}, expected at least {least}")
+
     @abstractmethod
     def rule(self, params: Params) -> Rule:
         """What stays constant during a rollout."""
@@ -81,10 +92,8 @@ class TorchSimulation(Simulation, Generic[State, Rule]):
         large B, and film few worlds at a time.
 
         Raises:
-            ValueError: `unit` is not (B, D) in [0, 1], `seeds` is not (B,), or a rollout has no steps.
+            ValueError: `unit` is not (B, D) in [0, 1], or `seeds` is not (B,).
         """
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}, expected at least 1")
         if seeds.shape != unit.shape[:1]:
             raise ValueError(f"seeds has shape {tuple(seeds.shape)}, expected one per row of unit {tuple(unit.shape)}")
         self.space.decode(unit)  # Refuse before any work; the rows below are decoded at constant width.

@@ -70,8 +70,9 @@ class Life(TorchSimulation[State, Rule]):
         """Refuse worlds that do not fill their words.
 
         Raises:
-            ValueError: The size is no multiple of 64.
+            ValueError: The size is no multiple of 64, or there are no steps.
         """
+        super().__post_init__()
         if self.size < 64 or self.size % 64:
             raise ValueError(f"size is {self.size}, expected a multiple of 64")
 

@@ -171,7 +171,7 @@ def test_settings_people_pauses_and_kept_worlds_are_there_for_the_next_process(r
 
 
 def test_names_that_are_no_places_are_refused() -> None:
-    for text in ("http://x/y", "s3:///x", "s3://b/../c", "s3://b//c", "s3://b/c?d", "file:///tmp"):
+    for text in ("http://x/y", "s3:///x", "s3://b/../c", "s3://b//c", "s3://b/c?d", "file:///tmp", "s3:/b/c", "gs:b"):
         with pytest.raises(ValueError, match="is no place for profiles"):
             place(text)
     assert str(place("s3://b/c/") / "d") == "s3://b/c/d"

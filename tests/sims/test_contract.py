@@ -1,5 +1,6 @@
 """Every simulation in the catalogue keeps the contract that strangers' simulations are held to."""
 
+import dataclasses
 import importlib
 import inspect
 from pathlib import Path
@@ -24,6 +25,16 @@ def simulation(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(name):
     assert check_simulation(simulation(name)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_are_never_fewer_than_none_of_anything(name):
+    kind = type(simulation(name))
+    counts = [each.name for each in dataclasses.fields(kind) if type(each.default) is int]
+    assert "steps" in counts
+    for count in counts:
+        with pytest.raises(ValueError, match=f"{count} is -7, expected "):
+            kind(**{count: -7})
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -81,5 +81,5 @@ def test_a_seed_for_each_world():
 
 
 def test_a_rollout_has_a_step():
-    with pytest.raises(ValueError, match="steps is 0"):
-        Toy(steps=0).simulate(torch.rand(2, 1), torch.arange(2), Plan())
+    with pytest.raises(ValueError, match="steps is 0, expected at least 1"):
+        Toy(steps=0)
