@@ -103,9 +103,11 @@ class Stage:
         """End everything."""
         self._closed.set()
         self.person.close()
-        for process in (self.process, self._training):
-            if process and process.poll() is None:
-                kill_tree(process)
+        while self.process.poll() is None or self._trainer.is_alive():  # which may be about to start another command
+            for process in (self.process, self._training):
+                if process and process.poll() is None:
+                    kill_tree(process)
+            time.sleep(0.1)
         for orphan in filter(psutil.Process.is_running, self.orphans):
             orphan.kill()
 

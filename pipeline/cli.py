@@ -76,7 +76,7 @@ def main() -> None:
     try:
         app(prog_name="alife")
     except Exception as error:
-        if not isinstance(error, _mistakes()):
+        if not isinstance(error, _mistakes()) or (isinstance(error, OSError) and not error.filename):
             raise
         told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
         print(f"alife: {told}", file=sys.stderr)
@@ -135,8 +135,6 @@ def new(
 
 def _part(section: str, plugin: str) -> str:
     """The setting that names a plug-in; a file by its full path, since a profile outlives the folder one is in."""
-    if plugin.endswith(".py") and not Path(plugin).is_file():
-        raise typer.BadParameter(f'{section} "{plugin}": there is no such file')
     name = str(Path(plugin).resolve()) if plugin.endswith(FILES) else plugin
     return f"{section}.name={json.dumps(name)}"
 

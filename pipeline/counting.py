@@ -30,6 +30,8 @@ class Counting:
             self._undone = set(columns["target"][columns["event"] == "undo"].tolist())
             self._out = LabelTable.excluded(columns)
             self._votes = self._counted(columns)
+        for values in self._votes.values():
+            values.flags.writeable = False  # later snapshots share this memory
         self._seen = columns
         return LabelTable.of(self._votes)
 

@@ -12,12 +12,13 @@ from typing import get_args
 import numpy as np
 
 from pipeline import checkpoint, config, customs, doctor_files, shelf
+from pipeline.census import listing
 from pipeline.config import Config, ConfigError
 from pipeline.parts import NAME, Columns
 from pipeline.patient import Finding, Patient, Step
 from pipeline.people import FOLDER as PEOPLE
 from pipeline.people import People
-from pipeline.profile import Profile, ProfileError, Role, listing
+from pipeline.profile import Profile, ProfileError, Role
 from pipeline.root import Root
 from pipeline.rows import ANSWERS, PROGRAM
 from pipeline.signing import fingerprint

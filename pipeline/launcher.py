@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pipeline import config, plugins, shelf
-from pipeline.profile import listing
+from pipeline.census import listing
 from pipeline.root import Root
 
 VERBS = {

@@ -22,9 +22,10 @@ import numpy as np
 import tomlkit
 
 from pipeline import checkpoint, config, customs
+from pipeline.census import listing
 from pipeline.config import ConfigError
 from pipeline.customs import FORMAT, INDEX, SETTINGS
-from pipeline.profile import Profile, ProfileError, listing
+from pipeline.profile import Profile, ProfileError
 from pipeline.root import Root, Url
 from pipeline.rows import ANSWERS
 from pipeline.store import Store, StoreError, open_store

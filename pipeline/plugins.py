@@ -62,6 +62,8 @@ def check_name(kind: Kind, name: str) -> None:
     Raises:
         PluginError: With what there is, and what was probably meant.
     """
+    if name.endswith(".py") and not Path(name).is_file():
+        raise PluginError(f'{kind[:-1]} "{name}": there is no such file')
     if ":" in name or name.endswith(".py") or name in names(kind) or (kind == "sims" and name.endswith(".toml")):
         return
     raise PluginError(
@@ -190,8 +192,6 @@ def _module(kind: Kind, name: str, module: str) -> ModuleType:
 def _module_from_file(kind: Kind, name: str) -> ModuleType:
     """A module outside the tree, registered so that its dataclasses can resolve their annotations."""
     path = Path(name).resolve()
-    if not path.is_file():
-        raise PluginError(f'{kind[:-1]} "{name}": there is no such file')
     module_name = f"_{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()}"
     if module_name in sys.modules:
         return sys.modules[module_name]

@@ -28,6 +28,7 @@ import numpy as np
 
 from pipeline import config as configs
 from pipeline import customs, plugins
+from pipeline.census import listing
 from pipeline.config import Config, ConfigError
 from pipeline.counting import Counting
 from pipeline.lineage import Lineage
@@ -231,7 +232,8 @@ class Profile:
         Raises:
             StoreError: None was saved.
         """
-        columns: dict[str, Any] = {each.name: [getattr(vote, each.name) for vote in votes] for each in fields(Vote)}
+        names = [each.name for each in fields(Vote)]
+        columns: dict[str, Any] = {name: [getattr(vote, name) for vote in votes] for name in names}
         columns |= {"event": ["vote"] * len(votes), "target": [""] * len(votes)}
         return (~self._labels.append(columns)).tolist() if votes else []
 
@@ -306,9 +308,12 @@ class Profile:
             ProfileBusyError: Somebody else holds it.
         """
         try:
-            return claim(self.path, role)
+            held = claim(self.path, role)
         except RoleTakenError as error:
             raise ProfileBusyError(f'profile "{self.name}" runs already: the role "{role}" is held {error}') from None
+        if role == "page" and held.orphaned:
+            self.event("recovered", "what ran this profile ended without a word; it goes on from its files")
+        return held
 
     def held(self, role: Role) -> bool:
         """Whether a process, this one included, holds a role."""
@@ -330,7 +335,10 @@ class Profile:
     # -- upkeep -------------------------------------------------------------------------------------------------------
 
     def compact(self, *, grace_s: float = GRACE_S) -> None:
-        """Merge small parts where there are many; loses nothing, whoever reads and writes. Full disk: another time."""
+        """Merge small parts where there are many; loses nothing, whoever reads and writes meanwhile.
+
+        What a full disk forbids is left for another time.
+        """
         for table in self.tables().values():
             with contextlib.suppress(StoreError):
                 table.compact(grace_s=grace_s)
@@ -389,10 +397,3 @@ class Profile:
                 view = make(rows)
                 self.cache[key] = rows, view
             return view
-
-
-def listing(root: Root | str, *, archived: bool = False) -> list[str]:
-    """The names of all profiles, sorted; those that were archived only if these are asked for."""
-    store = open_store(place(root))
-    names = [key for key in store.list("") if key.endswith("/") and store.exists(f"{key}profile.toml")]
-    return sorted(name[:-1] for name in names if archived or not store.exists(f"{name}archived"))

@@ -65,11 +65,12 @@ def serve(
 @contextlib.contextmanager
 def _unhurried() -> Iterator[None]:
     """Do something that a second Ctrl-C would only make longer: without it, Ray gives up on itself after a minute."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end_well() -> None:

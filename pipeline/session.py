@@ -21,7 +21,10 @@ FIRST_PAIR_S = 30.0
 LOOK_S = 0.05
 """For so long listings are believed: what other processes write is seen that much later, however many ask."""
 SOON_S, LATE_S = 3.0, 60.0
-"""How long to wait before simulators are started again, the first time and at most; each start costs a machine much."""
+"""How long to wait before simulators are started again, the first time and at most; each start costs a machine much.
+
+After simulators have worked for as long as the latter, it is the first time again.
+"""
 
 
 def patience(before: float, lasted: float) -> float:

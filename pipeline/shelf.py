@@ -10,8 +10,9 @@ from typing import Any, get_args
 import tomlkit
 
 from pipeline import checkpoint, config, lineage
+from pipeline.census import listing
 from pipeline.config import Config, Parent
-from pipeline.profile import Profile, ProfileError, Role, listing
+from pipeline.profile import Profile, ProfileError, Role
 from pipeline.root import Root, place
 from pipeline.store import StoreError, open_store
 
@@ -118,10 +119,11 @@ def opened(root: Root, name: str, settings: Sequence[str] = ()) -> Profile:
         ProfileBusyError: It would change, and somebody runs it.
     """
     profile = Profile.open(root, name)
-    changed = _with(profile.config, settings)
-    if changed == profile.config:
+    if _with(profile.config, settings) == profile.config:
         return profile
     with _idle([profile]):  # whoever runs it would go on with the old ones
+        profile = Profile.open(root, name)  # somebody else may have changed it a moment ago
+        changed = _with(profile.config, settings)
         _refuse_mixtures(profile, changed)
         _write(profile, changed)
     return Profile.open(root, name)

@@ -22,7 +22,7 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 
 
 class StoreError(Exception):
-    """Raised when bytes could not be saved or deleted: full disk, no permission, a broken device."""
+    """Raised when bytes could not be saved, deleted or listed: full disk, no permission, a broken device."""
 
 
 class KeyTakenError(StoreError):
@@ -123,6 +123,9 @@ class Store:
         """Sorted keys directly below a prefix that ends in a slash; what lies deeper is one entry ending in a slash.
 
         The prefix "" is the folder itself. Names that begin with a dot are left out.
+
+        Raises:
+            StoreError: Nobody may look there, or it is no folder.
         """
         return self._listings.of(prefix, lambda: _scan(self._path(prefix) if prefix else self.root, prefix))
 

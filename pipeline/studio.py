@@ -133,11 +133,9 @@ class RunningStudio:
     def _claim(self, profile: Profile) -> contextlib.ExitStack:
         """Both roles or none."""
         with contextlib.ExitStack() as claims:
-            page = claims.enter_context(profile.claim("page"))
+            claims.enter_context(profile.claim("page"))
             if self._train:
                 claims.enter_context(profile.claim("train"))
-            if page.orphaned:
-                profile.event("recovered", "what ran this profile ended without a word; it goes on from its files")
             return claims.pop_all()
 
     def _begin(self, profile: Profile) -> None:
@@ -156,9 +154,9 @@ class RunningStudio:
                 return
             old, claims = self._session, self._claims
             self._begin(profile)
-            claims.close()
-            self._request, self._wanted = "", 0
             old.close()
+            claims.close()  # now that nothing of it runs any more
+            self._request, self._wanted = "", 0
             _forget()
             self.start()
 

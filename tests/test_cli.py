@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from pipeline import cli, plugins, run, shelf
-from pipeline.profile import Profile, listing
+from pipeline.census import listing
+from pipeline.profile import Profile
 
 KEEPING = ("fork", "compare", "archive", "export", "import")
 VERBS = (*KEEPING, "new", "list", "run", "label", "train", "browse", "rank", "status", "check", "gallery")

@@ -16,10 +16,11 @@ import pytest
 import torch
 
 from pipeline import checkpoint, leases, loop, objects, parcel, shelf, study
+from pipeline.census import listing
 from pipeline.config import Config
 from pipeline.leases import Lease
 from pipeline.people import People
-from pipeline.profile import Profile, ProfileBusyError, ProfileError, listing
+from pipeline.profile import Profile, ProfileBusyError, ProfileError
 from pipeline.root import Url, place
 from pipeline.rows import Vote
 from pipeline.store import KeyTakenError

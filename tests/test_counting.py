@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,11 +50,12 @@ def test_it_is_what_a_count_of_everything_gives_whatever_happens(news: list[list
     counting, growing, happened = Counting(), Growing(), []
     columns, told = rows([], 0), []
     for turn, new in enumerate(news):
-        columns = growing.append(columns, rows(new, len(happened)))
+        before, columns = columns, growing.append(columns, rows(new, len(happened)))
         if turn == moved:  # as after a merge of parts: the same rows elsewhere
             columns = {name: values.copy() for name, values in columns.items()}
         happened += new
         told.append((counting.of(columns), truth(happened)))
+        told.append((counting.of(before), truth(happened[: len(before["id"])])))  # somebody asked a moment ago
     for table, counted in told:
         assert table.id.tolist() == counted
         assert all(len(getattr(table, each.name)) == len(counted) for each in fields(table))
@@ -69,3 +71,5 @@ def test_a_vote_more_copies_only_itself() -> None:
     after = counting.of(columns)
     assert after.id.tolist() == [*before.id.tolist(), "103"]
     assert np.shares_memory(before.sequence, after.sequence)
+    with pytest.raises(ValueError, match="read-only"):
+        after.labeler[0] = "eve"

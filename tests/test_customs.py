@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import customs, parcel
+from pipeline.census import listing
 from pipeline.parcel import ParcelError
-from pipeline.profile import Profile, listing
+from pipeline.profile import Profile
 from tests.life import bytes_of, lived
 
 Files = dict[str, bytes]

@@ -11,9 +11,10 @@ import torch
 
 from benchmarks.invariants import violations
 from pipeline import checkpoint, doctor, parcel, plugins, shelf
+from pipeline.census import listing
 from pipeline.config import Config
 from pipeline.driver import Driver
-from pipeline.profile import Profile, listing
+from pipeline.profile import Profile
 from pipeline.rows import Vote
 from tests.life import Here, bytes_of, unsynced, worlds, written
 

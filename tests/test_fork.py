@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from pipeline import checkpoint, cluster, evaluate, loop, plugins, shelf, train, unattended
+from pipeline.census import listing
 from pipeline.config import ConfigError, Plugin
 from pipeline.desk import Desk, DeskError
 from pipeline.driver import Driver
-from pipeline.profile import Profile, ProfileError, listing
+from pipeline.profile import Profile, ProfileError
 from pipeline.roll import failure, join
 from tests.life import Here, answer, bytes_of, film, lived, settle
 

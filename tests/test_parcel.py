@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from pipeline import checkpoint, loop, parcel, shelf
+from pipeline.census import listing
 from pipeline.config import ConfigError
 from pipeline.desk import Desk, DeskError
 from pipeline.parcel import ParcelError
-from pipeline.profile import Profile, ProfileError, listing
+from pipeline.profile import Profile, ProfileError
 from tests.life import answer, bytes_of, film, lived, settle
 
 
@@ -165,7 +166,7 @@ def test_files_and_profiles_that_are_there_stay(root: Path, made: Path, tmp_path
 
 def test_an_import_can_be_killed_at_any_moment(root: Path, made: Path) -> None:
     code = (
-        "import sys, os; from pathlib import Path; from pipeline import parcel; from pipeline.profile import listing\n"
+        "import sys, os; from pathlib import Path; from pipeline import parcel; from pipeline.census import listing\n"
     )
     code += "root, file = map(Path, sys.argv[1:])\n"
     code += "for n in range(10**6): os.write(1, b'!'); parcel.unpack(root, file, f'n{n}-{os.getpid()}', trust=True)"

@@ -1,5 +1,6 @@
 """What may not happen to a profile by a careless command, and that a folder of another kind than was meant is said."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from pipeline import run, shelf
 from pipeline.profile import Profile, ProfileError
+from pipeline.store import Store
 from pipeline.studio import RunningStudio
 from tests.life import worlds
 
@@ -29,9 +31,10 @@ def mine(alife: Call, root: Path) -> Profile:
 
 
 def leave_remains(profile: Profile) -> None:
-    """Worlds and answers, and no profile.toml."""
-    for folder in ("rollouts", "labels"):
-        (profile.path / folder).mkdir()
+    """Worlds, a damaged answer, and no profile.toml."""
+    worlds(profile, 4)
+    (profile.path / "labels").mkdir()
+    (profile.path / "labels" / f"{0:012}-{0:012}-{0:016}.parquet").write_bytes(b"PAR1 no more")
     (profile.path / "profile.toml").unlink()
 
 
@@ -85,10 +88,34 @@ def test_the_doctor_looks_at_a_profile_without_its_settings(alife: Call, mine: P
     status, out, _ = alife("doctor", "mine", "--repair")
     assert status == 1
     assert "profile.toml: it is not there; " in out
+    assert len(list((mine.path / "quarantine" / "labels").glob("*.parquet"))) == 1
+
+
+def test_a_profile_that_nobody_may_look_into_hides_no_other(alife: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    alife("new", "mine")
+    alife("new", "shut")
+    look = Store.exists
+
+    def exists(store: Store, key: str) -> bool:
+        if "shut" in str(store.root / key):
+            raise PermissionError(13, "Permission denied", key)
+        return look(store, key)
+
+    monkeypatch.setattr(Store, "exists", exists)
+    status, out, _ = alife("list")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["mine", "shut"]
+
+
+def test_a_change_of_settings_does_not_hide_that_a_run_was_killed(mine: Profile) -> None:
+    (mine.path / "page.lock").write_text(json.dumps({"pid": 1, "host": "here"}))  # as a killed process leaves it
+    shelf.opened(mine.root, "mine", ["rollouts.prior=301"])
+    events = mine.events()
+    assert [text for text in events.text[events.kind == "recovered"] if "ended without a word" in text]
 
 
 @pytest.mark.parametrize(
-    "words", [("new", "mine", "--sim", "lenia", "--set", "sim.size=-7"), ("gallery", "lenia", "--set", "size=-7")]
+    "words", [("new", "mine", "--sim", "lenia", "--set", "sim.size=0"), ("gallery", "lenia", "--set", "size=0")]
 )
 def test_options_that_leave_a_simulation_no_ranges_are_refused(alife: Call, root: Path, words: tuple[str, ...]) -> None:
     status, _, err = alife(*words)
@@ -97,10 +124,11 @@ def test_options_that_leave_a_simulation_no_ranges_are_refused(alife: Call, root
     assert not (root / "mine").exists()
 
 
-def test_a_file_that_is_not_there_makes_no_profile(alife: Call, root: Path) -> None:
-    status, _, err = alife("new", "mine", "--sim", "nowhere.py")
+@pytest.mark.parametrize("words", [("--sim", "nowhere.py"), ("--set", 'sim.name="nowhere.py"')])
+def test_a_file_that_is_not_there_makes_no_profile(alife: Call, root: Path, words: tuple[str, ...]) -> None:
+    status, _, err = alife("new", "mine", *words)
     assert status == 2
-    assert 'sim "nowhere.py": there is no such file' in err
+    assert 'nowhere.py": there is no such file' in err
     assert not (root / "mine").exists()
 
 
