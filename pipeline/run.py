@@ -13,6 +13,8 @@ from pipeline.root import Root
 from pipeline.standing import Goal
 
 Tab = Literal["label", "browse"]
+HANG_UP = getattr(signal, "SIGHUP", signal.SIGTERM)
+"""What a terminal sends that is closed; on Windows none does."""
 WAITS = "the worlds that people judged have to be simulated again for it to see them: alife run {}"
 
 
@@ -65,7 +67,7 @@ def serve(
 @contextlib.contextmanager
 def _unhurried() -> Iterator[None]:
     """Do something that a second Ctrl-C would only make longer: without it, Ray gives up on itself after a minute."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, HANG_UP)}
     try:
         yield
     finally:
@@ -74,8 +76,13 @@ def _unhurried() -> Iterator[None]:
 
 
 def _end_well() -> None:
-    """Let SIGTERM, which `ray job stop` sends, end this process as Ctrl-C does, and not in the middle of a line."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    """Let SIGTERM, which `ray job stop` sends, end this process as Ctrl-C does, and not in the middle of a line.
+
+    So does a terminal that is closed, unless it was told to be ignored: `nohup alife run`.
+    """
+    ending = [signal.SIGTERM] if signal.getsignal(HANG_UP) == signal.SIG_IGN else [signal.SIGTERM, HANG_UP]
+    for number in ending:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def train(root: Root, name: str, roles: tuple[Role, ...]) -> None:
