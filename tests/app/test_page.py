@@ -356,3 +356,20 @@ def test_an_answer_for_a_profile_that_was_closed_meanwhile_waits_for_it(visit: C
     expect(page.locator(".stage")).to_have_attribute("data-profile", "first")
     saved(studio, ["neither"])
     assert len(answers(studio)) == before + 1
+
+
+def test_the_address_knows_the_tab(visit: Callable[..., Any]) -> None:
+    page = visit()
+    chosen = page.locator("#tabs [role=tab][aria-selected=true]")
+    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("tab", name="Browse").click()
+    assert page.url.endswith("/#browse")
+    page.reload()
+    expect(chosen).to_have_text("Browse")
+    page.go_back()
+    expect(chosen).to_have_text("Train")
+    page.go_back()
+    expect(chosen).to_have_text("Label")
+    expect(page.locator(".stage")).to_have_attribute("data-state", "pair")
+    page.go_forward()
+    expect(chosen).to_have_text("Train")
