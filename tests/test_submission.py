@@ -166,6 +166,7 @@ def test_mistakes_are_found_before_anything_travels(alife: Call, words: tuple[st
 def handlers() -> Iterator[None]:
     """Signals do after a test what they did before."""
     before = {each: signal.signal(each, signal.SIG_DFL) for each in (signal.SIGTERM, signal.SIGHUP)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)  # not so behind a shell's &
     yield
     for each, handler in before.items():
         signal.signal(each, handler)
