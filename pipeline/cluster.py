@@ -180,6 +180,8 @@ def start() -> None:
 
 
 def _start_here() -> None:
+    # of four times as many processes as it starts at once Ray warns on the terminal, and training alone takes fifteen
+    os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(max(5, os.cpu_count() or 2)))
     ray.init(
         address="local",
         num_cpus=max(2, os.cpu_count() or 2),
