@@ -166,7 +166,7 @@ def spread(reach: Reach, waiting: int, *, busy: bool) -> dict[str, int]:
 
 
 def start() -> None:
-    """Join the cluster named by RAY_ADDRESS, or start Ray on this machine. What it merely wants to mention it keeps."""
+    """Join the cluster named by RAY_ADDRESS, or start Ray on this machine. Ray's remarks stay off the terminal."""
     if ray.is_initialized():
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

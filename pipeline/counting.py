@@ -21,7 +21,7 @@ class Counting:
         self._out: set[str] = set()
 
     def of(self, columns: Columns) -> LabelTable:
-        """The votes that count among all that labelers did, in the same order."""
+        """The votes that count among all that labelers did, columns (P,) of a `LabelTable`, in the same order."""
         seen = self._prefix(columns)
         if seen and (columns["event"][seen:] == "vote").all():
             more = {name: values[seen:] for name, values in columns.items()}

@@ -66,7 +66,7 @@ def serve(
 
 @contextlib.contextmanager
 def _unhurried() -> Iterator[None]:
-    """Do something that a second Ctrl-C would only make longer: without it, Ray gives up on itself after a minute."""
+    """Do something that a second Ctrl-C, or any other signal to end, would only make longer, by a minute of Ray's."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, HANG_UP)}
     try:
         yield

@@ -46,13 +46,19 @@ class TorchSimulation(Simulation, Generic[State, Rule]):
     def __post_init__(self) -> None:
         """Refuse impossible numbers: whole ones among the settings count steps, cells, particles.
 
+        A simulation of which some may be negative has a `__post_init__` of its own.
+
         Raises:
             ValueError: One is negative, or there are no steps.
         """
+        self._check_steps()
         for name, value in vars(self).items():
-            least = int(name == "steps")
-            if type(value) is int and value < least:
-                raise ValueError(f"{name} is {value}, expected at least {least}")
+            if type(value) is int and value < 0:
+                raise ValueError(f"{name} is {value}, expected at least 0")
+
+    def _check_steps(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}, expected at least 1")
 
     @abstractmethod
     def rule(self, params: Params) -> Rule:
@@ -92,8 +98,9 @@ class TorchSimulation(Simulation, Generic[State, Rule]):
         large B, and film few worlds at a time.
 
         Raises:
-            ValueError: `unit` is not (B, D) in [0, 1], or `seeds` is not (B,).
+            ValueError: `unit` is not (B, D) in [0, 1], `seeds` is not (B,), or a rollout has no steps.
         """
+        self._check_steps()
         if seeds.shape != unit.shape[:1]:
             raise ValueError(f"seeds has shape {tuple(seeds.shape)}, expected one per row of unit {tuple(unit.shape)}")
         self.space.decode(unit)  # Refuse before any work; the rows below are decoded at constant width.

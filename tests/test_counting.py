@@ -55,7 +55,8 @@ def test_it_is_what_a_count_of_everything_gives_whatever_happens(news: list[list
             columns = {name: values.copy() for name, values in columns.items()}
         happened += new
         told.append((counting.of(columns), truth(happened)))
-        told.append((counting.of(before), truth(happened[: len(before["id"])])))  # somebody asked a moment ago
+        if turn % 3 == 2:  # somebody asked a moment ago
+            told.append((counting.of(before), truth(happened[: len(before["id"])])))
     for table, counted in told:
         assert table.id.tolist() == counted
         assert all(len(getattr(table, each.name)) == len(counted) for each in fields(table))

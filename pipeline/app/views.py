@@ -164,10 +164,10 @@ def for_labeler(state: dict[str, Any], labeler: str) -> dict[str, Any]:
 
 def _latest(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The last events, the last first. Each label makes two versions: twenty labels hide no crash."""
-    events = sorted(events, key=lambda event: event["time"], reverse=True)
-    kept = [event for event in events if event["role"] == "note"][:NOTES]
-    others = [event for event in events if not any(event is each for each in kept)][: EVENTS - len(kept)]
-    return sorted(kept + others, key=lambda event: event["time"], reverse=True)
+    newest = sorted(events, key=lambda event: event["time"], reverse=True)
+    notes = [place for place, event in enumerate(newest) if event["role"] == "note"][:NOTES]
+    others = [place for place in range(len(newest)) if place not in notes][: EVENTS - len(notes)]
+    return [newest[place] for place in sorted(notes + others)]
 
 
 def _note(kind: str, text: str, when: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Each broken promise is found, and said with what to mend."""
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import pytest
@@ -66,6 +66,11 @@ class Unequal(Good):
 
 
 @dataclass(frozen=True)
+class Homebound(Good):
+    light: object = field(default=lambda fade: fade)
+
+
+@dataclass(frozen=True)
 class Undocumented(Good):
     @property
     def space(self):
@@ -102,6 +107,7 @@ def twisted(twist):
         (Hiding(), "['secret'] besides its fields"),
         (Versionless(), "version: ClassVar[int] = 1"),
         (Unequal(), "compare by them"),
+        (Homebound(), "while checking its pickle"),
         (Undocumented(), "say what turning it up does"),
         (Spaceless(), "return a Space"),
         (Raising(), "OverflowError while checking its runs: 2 worlds"),

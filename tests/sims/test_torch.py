@@ -83,3 +83,12 @@ def test_a_seed_for_each_world():
 def test_a_rollout_has_a_step():
     with pytest.raises(ValueError, match="steps is 0, expected at least 1"):
         Toy(steps=0)
+
+
+def test_a_rollout_has_a_step_also_where_a_simulation_checks_its_settings_itself():
+    class Own(Toy):
+        def __post_init__(self):
+            pass
+
+    with pytest.raises(ValueError, match="steps is 0, expected at least 1"):
+        Own(steps=0).simulate(torch.rand(2, 1), torch.arange(2), Plan())
