@@ -80,11 +80,11 @@ class Comparison:
         done: Told how many more worlds have been simulated.
 
     Raises:
-        ProfileError: They are of different simulations.
+        ProfileError: See `same_simulation`.
     """
 
     def __init__(self, profiles: tuple[Profile, Profile], n: int, seed: int, done: Step = lambda _: None) -> None:
-        self.sim = _same_simulation(profiles)
+        self.sim = same_simulation(profiles)
         self.seed = seed
         self.seeds = loop.world_seeds(seed, "compare", 0, n)
         self._judges = {profile.name: profile for profile in profiles}
@@ -152,7 +152,12 @@ class Comparison:
         return gallery.films(self.sim, torch.from_numpy(side.unit[rows]), torch.from_numpy(self.seeds[rows]), done)
 
 
-def _same_simulation(profiles: tuple[Profile, Profile]) -> Simulation:
+def same_simulation(profiles: tuple[Profile, Profile]) -> Simulation:
+    """The simulation of two profiles.
+
+    Raises:
+        ProfileError: They are one, or of different simulations.
+    """
     if profiles[0].name == profiles[1].name:
         raise ProfileError(f'"{profiles[0].name}" is one profile: it takes two to compare')
     first, second = (profile.config.sim for profile in profiles)

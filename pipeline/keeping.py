@@ -52,8 +52,9 @@ def compare(
     import torch
 
     torch.set_num_threads(1)  # as simulators do
-    from pipeline.compare import TOGETHER, Comparison
+    from pipeline.compare import TOGETHER, Comparison, same_simulation
 
+    same_simulation(profiles)  # what cannot be compared is refused before a bar begins
     film = out / f"{first}-{second}.mp4"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -106,6 +107,8 @@ def archive(
 
     shelf.archive(root, name, back=back)
     print(f"{name} is listed again." if back else f"{name} is archived; to put it back: alife archive {name} --back")
+    if not back and shelf.running(root, name):
+        print("Somebody runs it now, and that goes on.")
 
 
 @verbs.command("export")

@@ -1,20 +1,15 @@
 """What the verbs of the command line do. Each is short: the files know what is due, these only start who does it."""
 
-import contextlib
-import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pipeline.checkpoint import Role
+from pipeline.ending import end_well, unhurried
 from pipeline.profile import Profile
 from pipeline.root import Root
 from pipeline.standing import Goal
 
 Tab = Literal["label", "browse"]
-HANG_UP = getattr(signal, "SIGHUP", signal.SIGTERM)
-"""What a terminal sends that is closed; on Windows none does."""
 WAITS = "the worlds that people judged have to be simulated again for it to see them: alife run {}"
 
 
@@ -48,7 +43,7 @@ def serve(
     from pipeline.app import server
 
     server.check_host(host, share=share)
-    _end_well()
+    end_well()
     from pipeline import cluster
     from pipeline.studio import RunningStudio
 
@@ -59,30 +54,9 @@ def serve(
             print(f"Starting; the page will be at http://{host}:{port}", flush=True)
         server.serve(studio, host=host, port=port, tab=tab, share=share)
     finally:
-        with _unhurried():
+        with unhurried():
             studio.close()
             cluster.stop()
-
-
-@contextlib.contextmanager
-def _unhurried() -> Iterator[None]:
-    """Do something that a second Ctrl-C, or any other signal to end, would only make longer, by a minute of Ray's."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, HANG_UP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _end_well() -> None:
-    """Let SIGTERM, which `ray job stop` sends, end this process as Ctrl-C does, and not in the middle of a line.
-
-    So does a terminal that is closed, unless it was told to be ignored: `nohup alife run`.
-    """
-    ending = [signal.SIGTERM] if signal.getsignal(HANG_UP) == signal.SIG_IGN else [signal.SIGTERM, HANG_UP]
-    for number in ending:
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def train(root: Root, name: str, roles: tuple[Role, ...]) -> None:
@@ -96,17 +70,21 @@ def train(root: Root, name: str, roles: tuple[Role, ...]) -> None:
 
     profile = Profile.open(root, name)
     due = {"rewardor": loop.due_fit, "generator": loop.due_tell}
-    with profile.claim("train"):
-        for role in roles:  # a rewardor is news to the generator, so it goes first
-            if not due[role](profile):
-                waits = role == "rewardor" and loop.waits_for_embeddings(profile)
-                print(f"{role}: {WAITS.format(name) if waits else 'nothing is due'}")
-                continue
-            cluster.start()
-            job = training.start(str(root.resolve()), name, role, cpus=1.0, once=True)
-            training.wait(job)
-            print(f"{role}: now at version {newest(profile, role)}")
-    cluster.stop()
+    end_well()
+    try:
+        with profile.claim("train"):
+            for role in roles:  # a rewardor is news to the generator, so it goes first
+                if not due[role](profile):
+                    waits = role == "rewardor" and loop.waits_for_embeddings(profile)
+                    print(f"{role}: {WAITS.format(name) if waits else 'nothing is due'}")
+                    continue
+                cluster.start()
+                job = training.start(str(root.resolve()), name, role, cpus=1.0, once=True)
+                training.wait(job)
+                print(f"{role}: now at version {newest(profile, role)}")
+    finally:
+        with unhurried():
+            cluster.stop()
 
 
 def unattended(root: Root, name: str, oracle: str, labels: int, report: Path | None) -> None:
@@ -117,7 +95,7 @@ def unattended(root: Root, name: str, oracle: str, labels: int, report: Path | N
     """
     from pipeline import unattended as work
 
-    _end_well()
+    end_well()
     work.run(root, name, oracle, labels, report)
 
 
@@ -131,7 +109,7 @@ def newest(profile: Profile, role: Role) -> int:
 
 def status(root: Root, name: str) -> dict:
     """What there is in a profile, who runs it and who answers, for people and for scripts."""
-    from pipeline import foresight
+    from pipeline import foresight, shelf
     from pipeline.panel import panel
 
     profile = Profile.open(root, name)
@@ -148,7 +126,7 @@ def status(root: Root, name: str) -> dict:
         "saved": len(profile.saved()),
         "sureness": {key: value for key, value in foresight.facts(profile).items() if key != "recent"},
         "labelers": panel(profile),
-        "running": [role for role in ("page", "train") if profile.held(role)],
+        "running": shelf.running(root, name),
         "problems": profile.problems(),
     }
 

@@ -13,6 +13,7 @@ from pipeline import checkpoint, config, lineage
 from pipeline.census import listing
 from pipeline.config import Config, Parent
 from pipeline.profile import Profile, ProfileError, Role
+from pipeline.roles import is_held
 from pipeline.root import Root, place
 from pipeline.store import StoreError, open_store
 
@@ -67,6 +68,11 @@ def archive(root: Root, name: str, *, back: bool = False) -> None:
         store.delete("archived")
     else:
         store.put("archived", b"")
+
+
+def running(root: Root, name: str) -> list[str]:
+    """What somebody runs of a profile now, of "page" and "train"."""
+    return [role for role in ("page", "train") if is_held(place(root) / name, role)]
 
 
 def _refuse_taken(root: Root, name: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline import shelf, study, tune_plot, tuned
 from pipeline.bounds import Bounds
 from pipeline.checkpoint import Role
+from pipeline.ending import unhurried
 from pipeline.profile import Profile
 from pipeline.root import Root
 from pipeline.study import Study
@@ -53,7 +54,8 @@ def run(
         if searching:
             from pipeline import cluster
 
-            cluster.stop()
+            with unhurried():
+                cluster.stop()
 
 
 def _search(this: Study, trials: int, seconds: float, bounds: Bounds) -> str:

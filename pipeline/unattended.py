@@ -16,6 +16,7 @@ import psutil
 from pipeline import checkpoint, cluster, evaluate, loop, plugins, select
 from pipeline import train as training
 from pipeline.driver import Driver, Embed
+from pipeline.ending import unhurried
 from pipeline.evaluate import Question
 from pipeline.journal import Journal
 from pipeline.oracles import Oracle
@@ -58,9 +59,10 @@ def run(root: Root, name: str, oracle: str, labels: int, report: Path | None = N
         try:
             return _Run(profile, oracle, judge, plan, labels, report).go()
         finally:
-            for job in jobs:
-                training.stop(job)
-            cluster.stop()
+            with unhurried():
+                for job in jobs:
+                    training.stop(job)
+                cluster.stop()
 
 
 class _Run:

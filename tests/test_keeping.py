@@ -55,13 +55,26 @@ def test_a_fork_is_made_compared_sent_and_received(alife: Call, root: Path, tmp_
 
 
 def test_an_archived_profile_is_listed_only_with_all(alife: Call) -> None:
-    assert "put it back: alife archive a --back" in alife("archive", "a")[1]
+    told = alife("archive", "a")[1]
+    assert "put it back: alife archive a --back" in told
+    assert "Somebody runs it" not in told
     assert "No profiles" in alife("list")[1]
     assert "a (archived)" in alife("list", "--all")[1]
     assert alife("status", "a")[0] == 0
     assert "listed again" in alife("archive", "a", "--back")[1]
     assert "a (archived)" not in alife("list")[1]
     assert "tests.sims.toy:Toy" in alife("list")[1]
+
+
+def test_who_archives_a_profile_that_runs_is_told(alife: Call, root: Path) -> None:
+    with Profile.open(root, "a").claim("page"):
+        assert "Somebody runs it now" in alife("archive", "a")[1]
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_begins(alife: Call, tmp_path: Path) -> None:
+    _, _, err = alife("compare", "a", "a")
+    assert "Simulating" not in err
+    assert not (tmp_path / "compare").exists()
 
 
 @pytest.mark.parametrize(
