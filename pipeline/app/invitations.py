@@ -1,5 +1,6 @@
 """Joining a shared page, and what the owner sees and decides about people."""
 
+import contextlib
 import functools
 import json
 import time
@@ -24,6 +25,27 @@ def router(door: Door) -> APIRouter:
     _add_joining(routes, door)
     _add_deciding(routes, door)
     return routes
+
+
+def tell(door: Door) -> None:
+    """Print the links to the profile that runs now, on a page whose links were announced."""
+    if door.here:
+        tell_owner(door)
+        tell_others(door)
+
+
+def tell_owner(door: Door) -> None:
+    """Print the owner's link."""
+    link = links.invitation(door.here, door.people.owner_key)
+    print(f"Your own link, for nobody else:\n    {link}", flush=True)
+
+
+def tell_others(door: Door) -> None:
+    """Print what to give to others."""
+    link = links.invitation(door.url, door.people.invitation)
+    print(f"Invite others with this link:\n    {link}", flush=True)
+    with contextlib.suppress(UnicodeEncodeError):  # a terminal that draws no boxes
+        print(links.drawing(link), flush=True)
 
 
 def _add_joining(routes: APIRouter, door: Door) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from pipeline import contest, duel
-from pipeline.app import contests, requests, views
+from pipeline.app import contests, invitations, requests, views
 from pipeline.app import media as media_
 from pipeline.app.refusals import answered, found
 from pipeline.app.scores import Judge
@@ -156,16 +156,16 @@ def _add_profiles(routes: APIRouter, studio: Studio, door: Door) -> None:
 
     @routes.post("/api/open", dependencies=own)
     def open_(wish: requests.Open, owner: Owner, request: Request, response: Response) -> dict[str, Any]:
-        name = door.people.name(owner.id)  # which the other profile does not know
         answered(lambda: studio.open(wish.name))
-        answered(lambda: door.follow(owner, name, request, response))
+        invitations.tell(door)
+        answered(lambda: door.follow(owner, request, response))
         return views.profiles(studio)
 
     @routes.post("/api/profiles", dependencies=own)
     def create(wish: requests.Create, owner: Owner, request: Request, response: Response) -> dict[str, Any]:
-        name = door.people.name(owner.id)
         answered(lambda: studio.create(wish.name, wish.sim, wish.rewardor, wish.generator))
-        answered(lambda: door.follow(owner, name, request, response))
+        invitations.tell(door)
+        answered(lambda: door.follow(owner, request, response))
         return views.profiles(studio)
 
 

@@ -1,6 +1,5 @@
 """The web server: assembles routes and page, and refuses what does not belong on a private page."""
 
-import contextlib
 import gc
 import ipaddress
 import os
@@ -81,18 +80,15 @@ def announce(door: Door, host: str, port: int) -> None:
     The owner's link leads to this very computer, since keys that travel without encryption are better not the owner's.
     """
     door.url = links.local(host, port)
-    here = links.local(links.here(host), port)
-    print(f"Your own link, for nobody else:\n    {links.invitation(here, door.people.owner_key)}", flush=True)
+    door.here = links.local(links.here(host), port)
+    invitations.tell_owner(door)
     try:
         door.url = links.public(host, port)
     except links.LinkError as error:
         alone = "Only this computer reaches the page: others need a tunnel to it (ssh -L), or leave --host out"
         near = alone if _is_local(host) else "Others on your network can come all the same"
         print(f"No public link: {error}. {near}.", flush=True)
-    link = links.invitation(door.url, door.people.invitation)
-    print(f"Invite others with this link:\n    {link}", flush=True)
-    with contextlib.suppress(UnicodeEncodeError):  # a terminal that draws no boxes
-        print(links.drawing(link), flush=True)
+    invitations.tell_others(door)
 
 
 def build(studio: Studio, *, tab: str = "label", door: Door | None = None, host: str = "127.0.0.1") -> FastAPI:

@@ -36,10 +36,14 @@ class Visitor:
     Attributes:
         id: What labels call them, "" for whoever only looks at a page that is not shared.
         owner: Whether they may do more than label, look and browse.
+        name: What an owner of a shared page is called, "" for everybody else.
+        away: Whether they are an owner by the cookies of a profile that ran before, without any of the one that runs.
     """
 
     id: str
     owner: bool
+    name: str = ""
+    away: bool = False
 
 
 async def check_header(request: Request) -> None:
@@ -61,12 +65,15 @@ class Door:
 
     Attributes:
         url: Where others find the page, "" if they do not; it may become a better one.
+        here: Where this computer finds it, "" before that was announced.
     """
 
     def __init__(self, studio: Studio, *, shared: bool = False) -> None:
         self.shared = shared
-        self.url = ""
+        self.url = self.here = ""
         self._studio = studio
+        self._keys: list[bytes] = []  # of the profiles that ran here, the last one last
+        self._names: dict[str, str] = {}  # of owners
         self._tries = Limits(rate=1 / 6, burst=10)
         self._arrivals = Limits(rate=1 / 36, burst=100)  # a lecture hall behind one address, then a hundred an hour
         self._wishes = Limits(rate=0.5, burst=20)
@@ -79,13 +86,22 @@ class Door:
         return People.of(self._studio.profile)
 
     def known(self, request: HTTPConnection) -> Visitor | None:
-        """Who this is; None for somebody who was not invited to the profile that runs, or is no longer welcome."""
-        profile = self._studio.profile
-        id_ = _read(profile, request, "labeler")
+        """Who this is; None for somebody who was not invited to the profile that runs, or is no longer welcome.
+
+        Whoever owned this page while another profile ran on it owns it still: the switch, which may take a while, is
+        no reason to throw them out, nor is a lost answer with their new cookies.
+        """
+        key = self._studio.profile.key
+        id_ = _read(key, request, "labeler")
         if not self.shared:
             return Visitor(id_ or "", owner=True)
-        if id_ and _read(profile, request, "owner") == id_:
-            return Visitor(id_, owner=True)
+        if self._keys[-1:] != [key]:
+            self._keys = [*(each for each in self._keys if each != key), key]
+        if owner := _owner(key, request):
+            name = self._names[owner] = self.people.name(owner)
+            return Visitor(owner, owner=True, name=name)
+        if before := next(filter(None, (_owner(each, request) for each in reversed(self._keys))), None):
+            return Visitor(id_ or before, owner=True, name=self._names.get(before, ""), away=True)
         return Visitor(id_, owner=False) if id_ and self.people.may_label(id_) else None
 
     async def meet(self, request: HTTPConnection) -> Visitor | None:
@@ -138,8 +154,10 @@ class Door:
             HTTPException: 401 or 403.
         """
         await check_header(request)
-        id_ = (await self.guest(request)).id
-        return id_ or self._recognise(self._studio.profile, request, response, "labeler")
+        visitor = await self.guest(request)
+        if visitor.away:
+            await run_in_threadpool(self.follow, visitor, request, response)
+        return visitor.id or self._recognise(self._studio.profile, request, response, "labeler")
 
     async def owner(self, request: Request) -> Visitor:
         """The owner.
@@ -171,14 +189,18 @@ class Door:
             raise HTTPException(403, "this is not, or no longer, an invitation to this page")
         return self._enter(name or "Owner" if owner else name, owner, request, response)
 
-    def follow(self, visitor: Visitor, name: str, request: Request, response: Response) -> None:
-        """Let an owner into the profile that runs now, by a cookie of its own, under the name they had before."""
-        if self.shared and visitor.owner:
-            self._enter(name or "Owner", True, request, response)
+    def follow(self, visitor: Visitor, request: Request, response: Response) -> None:
+        """Let an owner into the profile that runs now, by cookies of its own, as whom they were before.
 
-    def _enter(self, name: str, owner: bool, request: Request, response: Response) -> Visitor:
+        Raises:
+            StoreError: It could not be saved.
+        """
+        if self.shared and visitor.owner:
+            self._enter(visitor.name or "Owner", True, request, response, visitor.id)
+
+    def _enter(self, name: str, owner: bool, request: Request, response: Response, before: str = "") -> Visitor:
         profile = self._studio.profile
-        known = _read(profile, request, "labeler") or ""
+        known = _read(profile.key, request, "labeler") or before
         if not owner and self.people.is_excluded(known):
             raise HTTPException(403, "the owner of this page has excluded you")
         if not (owner or self.people.name(known)):
@@ -193,7 +215,7 @@ class Door:
         """Know somebody again for a year."""
         id_ = id_ or secrets.token_hex(8)
         response.set_cookie(
-            _cookie(profile, role),
+            _cookie(profile.key, role),
             signing.sign(profile.key, role, id_),
             max_age=YEAR_S,
             path="/",
@@ -204,13 +226,19 @@ class Door:
         return id_
 
 
-def _read(profile: Profile, request: HTTPConnection, role: str) -> str | None:
-    return signing.verify(profile.key, role, request.cookies.get(_cookie(profile, role), ""))
+def _read(key: bytes, request: HTTPConnection, role: str) -> str | None:
+    return signing.verify(key, role, request.cookies.get(_cookie(key, role), ""))
 
 
-def _cookie(profile: Profile, role: str) -> str:
+def _owner(key: bytes, request: HTTPConnection) -> str | None:
+    """Who this is, for an owner of the profile with this key."""
+    id_ = _read(key, request, "owner")
+    return id_ if id_ == _read(key, request, "labeler") else None
+
+
+def _cookie(key: bytes, role: str) -> str:
     """Cookies know no ports, so each profile has its own."""
-    return f"{role}-{signing.fingerprint(profile.key.hex())[:8]}"
+    return f"{role}-{signing.fingerprint(key.hex())[:8]}"
 
 
 def _same(given: str, key: str) -> bool:

@@ -217,6 +217,61 @@ def test_an_owner_who_opens_another_profile_stays_the_owner(come: Callable[..., 
     assert ann.get("/api/activity").status_code == 200
 
 
+def test_an_owner_whose_new_cookies_were_lost_is_still_the_owner_and_nobody_else_is(
+    come: Callable[..., Browser], studio: StillStudio
+) -> None:
+    owner, ann, bob = come("Olga", owner=True), come("Ann"), come("Bob")
+    mine = {each.name: each.id for each in People.of(studio.profile).everybody()}
+    bob_in_first = dict(bob.client.cookies)
+    Profile.create(studio.root, "second", Config())
+    for labeler in (ann, bob, owner):
+        labeler.get("/api/activity")
+    studio.open("second")  # as it is while the answer to an owner's wish has not come yet
+    studio.fill()
+    assert owner.get("/api/activity").status_code == 200
+    assert owner.get("/api/people").json()["people"] == []
+    assert ann.get("/api/activity").status_code == 401
+    stolen = dict(owner.client.cookies) | bob_in_first  # an owner's cookie with a labeler's is nobody's
+    bob.client.cookies.update(stolen)
+    assert bob.get("/api/activity").status_code == 401
+    (pair,) = owner.pairs()
+    assert len(owner.client.cookies) == 4  # from now on they have the cookies of this profile, too
+    assert owner.vote(pair["token"]).status_code == 200
+    assert studio.profile.labels().labeler.tolist() == [mine["Olga"]]
+    assert owner.get("/api/me").json() == {"owner": True, "name": "Olga"}
+    people = People.of(studio.profile)
+    assert [(each.id, each.name, each.owner) for each in people.everybody()] == [(mine["Olga"], "Olga", True)]
+
+
+def test_an_excluded_labeler_stays_out_whatever_ran_before(come: Callable[..., Browser], studio: StillStudio) -> None:
+    owner, ann = come(owner=True), come("Ann")
+    (id_,) = [each["id"] for each in owner.get("/api/people").json()["people"] if each["name"] == "Ann"]
+    owner.post("/api/people/exclude", {"person": id_, "labels": False})
+    Profile.create(studio.root, "second", Config())
+    assert owner.post("/api/open", {"name": "second"}).status_code == 200
+    assert ann.get("/api/activity").status_code == 401
+    assert owner.post("/api/open", {"name": "first"}).status_code == 200
+    assert ann.get("/api/activity").status_code == 401
+
+
+def test_the_terminal_tells_the_links_of_a_profile_that_is_opened(
+    come: Callable[..., Browser],
+    door: Door,
+    studio: StillStudio,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(door, "here", "http://127.0.0.1:7860")
+    monkeypatch.setattr(door, "url", "http://192.168.1.20:7860")
+    owner = come(owner=True)
+    Profile.create(studio.root, "second", Config())
+    owner.post("/api/open", {"name": "second"})
+    said, people = capsys.readouterr().out, People.of(studio.profile)
+    assert studio.profile.name == "second"
+    assert f"http://127.0.0.1:7860/join#{people.owner_key}" in said
+    assert f"http://192.168.1.20:7860/join#{people.invitation}" in said
+
+
 def test_a_key_may_be_typed_as_people_type(app: FastAPI, studio: StillStudio) -> None:
     key = People.of(studio.profile).invitation
     for typed in (key.upper(), key.replace("-", " "), f"  {key.replace('-', '')} "):

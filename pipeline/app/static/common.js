@@ -28,6 +28,8 @@ window.alife = (() => {
 
   /* -- requests ------------------------------------------------------------------------------------------------ */
 
+  let switching = 0; /* requests under way that change the profile */
+
   const address = (path) => new URL(path, document.baseURI).href;
   const film = (profile, file) => address(`media/${profile}/${file}`);
 
@@ -47,7 +49,8 @@ window.alife = (() => {
     }
     const body = await response.json().catch(() => ({}));
     if (response.ok) return body;
-    if (response.status === 401) location.assign(address("join?left")); /* no longer invited: answers wait here */
+    /* no longer invited: answers wait here. To leave while a profile is opened would lose the answer that lets us in */
+    if (response.status === 401 && !switching) location.assign(address("join?left"));
     throw new Refused(response.status, typeof body.detail === "string" ? body.detail : `${response.status}`);
   }
 
@@ -58,6 +61,16 @@ window.alife = (() => {
       headers: { "content-type": "application/json", "x-alife": "1" },
       body: JSON.stringify(body),
     });
+
+  /* Ask for another profile. */
+  async function change(path, wish) {
+    switching += 1;
+    try {
+      return await post(path, wish);
+    } finally {
+      switching -= 1;
+    }
+  }
 
   /* -- elements ------------------------------------------------------------------------------------------------ */
 
@@ -159,7 +172,7 @@ window.alife = (() => {
   }
 
   return {
-    lang, say, number, percent, decimal, translate, address, film, get, post, Refused, make, svg, keyed, shown,
+    lang, say, number, percent, decimal, translate, address, film, get, post, change, Refused, make, svg, keyed, shown,
     whileShown, toast, failed, segments, empty,
   };
 })();

@@ -1,5 +1,5 @@
 /* All profiles as cards, and a form for a new one. */
-const { say, get, post, film, number, make, keyed, whileShown, living, failed, translate } = window.alife;
+const { say, get, change, film, number, make, keyed, whileShown, living, failed, translate } = window.alife;
 const root = element.querySelector(".profiles");
 const form = root.querySelector("form");
 const create = form.querySelector("button"); /* disabled until there is something to choose from */
@@ -73,7 +73,7 @@ async function run(button, word, path, wish) {
   button.textContent = say(word);
   let done = true;
   try {
-    const state = await post(path, wish);
+    const state = await change(path, wish);
     document.dispatchEvent(new CustomEvent("alife-profile", { detail: state.profile }));
     show(state);
   } catch (error) {
