@@ -79,8 +79,9 @@ def archive(rewardor: Rewardor, unit: Tensor, alive: Tensor, embedding: Tensor) 
         rewardor: Already fitted.
         unit: (B, D).
         alive: (B,) bool.
-        embedding: (B, F), finite where alive.
+        embedding: (B, F); a world that has none that is finite counts as not alive.
     """
+    alive = alive & embedding.isfinite().all(1)
     score = torch.zeros(len(unit))
     if alive.any():
         score[alive] = rewardor.score(embedding[alive])

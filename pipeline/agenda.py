@@ -249,7 +249,7 @@ class Agenda:
         """Draw random pairs and plan films, by what is known now."""
         self._judged = view.judged
         with self._lock:  # some were shown, given up, and answered all the same
-            self._drawn = [pair for pair in self._drawn if not view.has_answer(pair)]
+            self._drawn = [pair for pair in self._drawn if view.has(pair) and not view.has_answer(pair)]
             drawn = [pair.key for pair in self._drawn]
         fresh = view.draw(self._ahead_for(len(held)) - len(drawn), [*held, *drawn])
         planned = view.plan([*held, *drawn]) if view.judged else []
@@ -290,6 +290,10 @@ class _View:
         there = np.zeros(len(self._ids), bool)
         there[[self._row[world] for world in worlds if world in self._row]] = True
         return there
+
+    def has(self, pair: Pair) -> bool:
+        """Whether both worlds are there: files that are damaged take some along."""
+        return pair.key <= self._row.keys()
 
     def has_answer(self, pair: Pair) -> bool:
         """Whether a pair was answered."""

@@ -194,24 +194,24 @@ class Desk:
             StoreError: The disk does not take it: the answer still counts.
         """
         self._limits.spend(labeler, "vote")
-        labels = self._profile.labels()
-        mine = np.flatnonzero(labels.labeler == labeler)
-        if not len(mine):
-            return Receipt(saved=False, duplicate=False, id="", votes=self.votes)
-        last = mine[-1]
-        pair = Pair(
-            str(labels.left[last]),
-            str(labels.right[last]),
-            str(labels.how[last]),
-            float(labels.probability[last]),
-            int(labels.rewardor[last]),
-            int(labels.generator[last]),
-        )
-        with self._offering:  # nobody else may be offered this pair, which nobody holds for a moment
-            self._profile.undo(str(labels.id[last]), labeler)
+        with self._offering:  # nobody else may be offered this pair, which nobody holds for a moment; nor undo it again
+            labels = self._profile.labels()
+            mine = np.flatnonzero(labels.labeler == labeler)
+            if not len(mine):
+                return Receipt(saved=False, duplicate=False, id="", votes=self.votes)
+            last, id_ = mine[-1], str(labels.id[mine[-1]])
+            pair = Pair(
+                str(labels.left[last]),
+                str(labels.right[last]),
+                str(labels.how[last]),
+                float(labels.probability[last]),
+                int(labels.rewardor[last]),
+                int(labels.generator[last]),
+            )
+            self._profile.undo(id_, labeler)
             with self._lock:
                 again = self._hand_out(pair, labeler)
-        return Receipt(saved=True, duplicate=False, id=str(labels.id[last]), votes=self.votes, again=again)
+        return Receipt(saved=True, duplicate=False, id=id_, votes=self.votes, again=again)
 
     @property
     def votes(self) -> int:

@@ -182,6 +182,8 @@ class Driver:
     def _replay(self, key: Films | Embeddings, ids: tuple[str, ...], *, film: bool) -> None:
         rollouts = self.profile.rollouts()
         row = {id_: number for number, id_ in enumerate(rollouts.id.tolist())}
+        if not row.keys() >= set(ids):  # a damaged file took some along; what is wanted is planned anew without them
+            return
         worlds = rollouts.where(np.array([row[id_] for id_ in ids]))
         self.pool.submit(Job(key, worlds.unit, worlds.seed, self._questions, film=film, urgent=film))
 

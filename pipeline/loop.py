@@ -100,7 +100,9 @@ def due_blocks(profile: Profile, *, patient: bool = False) -> list[Block]:
 def unanswered(profile: Profile, question: str, version: int) -> np.ndarray:
     """Ids (B,) of living worlds without an answer to a question whose answers are kept as embeddings of that name."""
     rollouts = profile.rollouts()
-    return np.setdiff1d(rollouts.id[rollouts.status == "alive"], profile.embeddings(question, version).rollout)
+    living = rollouts.id[rollouts.status == "alive"]
+    # of texts, not of objects: numpy compares each of these with each
+    return np.setdiff1d(living.astype(str), profile.embeddings(question, version).rollout.astype(str))
 
 
 def due_fit(profile: Profile) -> bool:

@@ -1,5 +1,6 @@
 """Who does what in a profile: at most one process per role. This saves double work, not data: data need no lock."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from pipeline.root import Root, Url
+from pipeline.store import StoreError
 
 _PATIENCE_S = 0.2
 """How long to wait for a role: `held` takes it too, for a moment, to see whether it can be had."""
@@ -74,10 +76,14 @@ class Claim:
 
     Raises:
         RoleTakenError: Somebody else holds it.
+        StoreError: The disk does not take it.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = _open(path)
+        try:
+            self._file = path.open("a+")  # closed on exec, so that programs started from here do not inherit the role
+        except OSError as error:
+            raise StoreError(f"{path} was not opened: {error.strerror or error}") from error
         give_up = time.monotonic() + _PATIENCE_S
         while not _lock(self._file):
             if time.monotonic() > give_up:
@@ -89,13 +95,16 @@ class Claim:
         self.orphaned = bool(self._file.read())
         self._file.truncate(0)
         self._file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-        self._file.flush()
+        with contextlib.suppress(OSError):  # on a full disk it is held all the same, without a name
+            self._file.flush()
 
     def release(self) -> None:
         """Let somebody else have it. Twice is fine."""
         if not self._file.closed:
-            self._file.truncate(0)
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.truncate(0)
+            with contextlib.suppress(OSError):  # it is closed all the same
+                self._file.close()
 
     def __enter__(self) -> "Claim":
         """The role itself."""
@@ -108,14 +117,13 @@ class Claim:
 
 def held(path: Path) -> bool:
     """Whether a process, this one included, holds the role of a lock file."""
-    if not path.exists():
+    try:
+        with path.open() as file:  # to look at: also on a disk that is read-only
+            return not _lock(file)
+    except FileNotFoundError:
         return False
-    with _open(path) as file:
-        return not _lock(file)
-
-
-def _open(path: Path) -> IO[str]:
-    return path.open("a+")  # closed on exec, so that programs started from here do not inherit the role
+    except PermissionError:
+        return False  # whoever may not even look cannot run it beside another either
 
 
 def _lock(file: IO[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Token = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[\w.-]+$")]
 Rollout = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w-]+$")]
@@ -22,13 +22,18 @@ class Pairs(_Request):
     have: Annotated[list[Token], Field(max_length=12)] = []
 
 
+def _at_most(bound: int) -> AfterValidator:
+    """What is merely large is no reason to refuse an answer: somebody left the page open over a weekend."""
+    return AfterValidator(lambda value: min(value, bound))
+
+
 class Vote(_Request):
     """An answer to a pair."""
 
     token: Token
     answer: Literal["left", "right", "tie", "neither", "skip"]
-    response_ms: Annotated[int, Field(ge=0, le=24 * 3600 * 1000)]
-    replays: Annotated[int, Field(ge=0, le=1000)] = 0
+    response_ms: Annotated[int, Field(ge=0), _at_most(24 * 3600 * 1000)]
+    replays: Annotated[int, Field(ge=0), _at_most(1000)] = 0
 
 
 class Browse(_Request):

@@ -3,6 +3,7 @@
 Every handler checks by itself what it is given, and by whom: `guest`, `labeler` or `owner` of the door.
 """
 
+import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -78,8 +79,8 @@ def _add_views(routes: APIRouter, studio: Studio, door: Door) -> None:
         return contests.full(studio)
 
     @inside.get("/api/world/{rollout}")
-    def world(rollout: str) -> dict[str, Any]:
-        return found(lambda: views.world(studio, rollout))
+    def world(rollout: str, visitor: Guest) -> dict[str, Any]:
+        return found(lambda: views.world(studio, rollout, owner=visitor.owner))
 
     @inside.get("/api/train")
     def train(visitor: Guest) -> dict[str, Any]:
@@ -184,7 +185,10 @@ def _add_files(routes: APIRouter, studio: Studio, door: Door) -> None:
         if kind not in types or rollout not in {each.rollout for each in where.saved()}:
             raise HTTPException(404, "nothing was saved under this name")
         name = {"content-disposition": f'attachment; filename="{profile}-{rollout[:12]}.{kind}"'}
-        return Response(where.saved_bytes(rollout, kind), media_type=types[kind], headers=name)
+        data = where.saved_bytes(rollout, kind)
+        if kind == "json" and not visitor.owner:
+            data = json.dumps(views.for_guest(json.loads(data)), indent=2).encode()
+        return Response(data, media_type=types[kind], headers=name)
 
 
 def _profile(studio: Studio, name: str, visitor: Visitor) -> Profile:

@@ -97,8 +97,8 @@ def ranking(studio: Studio, by: Judge) -> dict[str, Any]:
     return {"profile": profile.name, "by": by, "items": items, "labels": len(profile.labels().id)}
 
 
-def world(studio: Studio, rollout: str) -> dict[str, Any]:
-    """One world with its recipe.
+def world(studio: Studio, rollout: str, *, owner: bool) -> dict[str, Any]:
+    """One world with its recipe; labelers are not told options, which may be a program's command line.
 
     Raises:
         ValueError: It was not filmed.
@@ -108,8 +108,14 @@ def world(studio: Studio, rollout: str) -> dict[str, Any]:
         raise ValueError("there is no film of such a world")
     profile, sim = studio.profile, studio.profile.config.sim
     recipe = {"sim": sim.name, "options": sim.options, "seed": found[0].seed, "params": found[0].params}
+    recipe = recipe if owner else for_guest(recipe)
     saved = rollout in {each.rollout for each in profile.saved()}
     return _world(found[0]) | {"profile": profile.name, "saved": saved, "recipe": json.dumps(recipe, indent=2)}
+
+
+def for_guest(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe as those see it who are not the owner."""
+    return {key: value for key, value in recipe.items() if key != "options"}
 
 
 def _counts(profile: Profile) -> dict[str, int]:

@@ -81,11 +81,11 @@
       }
     }
 
-    /* Whether the server runs another profile by now; the answer then waits until its own runs again. */
+    /* Whether the server runs another profile by now, or does not say; the answer then waits until its own runs. */
     async elsewhere(answer) {
       const now = await get("api/activity").catch(() => null);
       if (now) this.tell.runs(now.profile);
-      return now && now.profile !== answer.profile;
+      return !now || now.profile !== answer.profile;
     }
   };
 })();

@@ -172,7 +172,15 @@ function block(why) {
   else if (!why && find(".notice").dataset.bad) notice("");
 }
 
+let undoing = false;
+
 async function undo() {
+  if (undoing) return;
+  undoing = true;
+  await takeBack().finally(() => (undoing = false));
+}
+
+async function takeBack() {
   send(); /* the answer to take back may not have left yet */
   await outbox.settled();
   if (outbox.waiting(profile).length) return toast(say("undo_waits"), true);
@@ -342,16 +350,20 @@ document.addEventListener("click", (event) => {
   if (event.target.closest?.("[role=tab]")) setTimeout(() => shown(stage) && stage.focus({ preventScroll: true }), 60);
 });
 stage.addEventListener("click", (event) => {
+  /* after a mouse, Space pauses; whoever walks along the buttons by keyboard goes on from there */
+  if (event.detail) stage.focus({ preventScroll: true });
   const button = event.target.closest("button");
   if (button?.dataset.answer) answer(button.dataset.answer);
   else if (button?.dataset.act) ACTS[button.dataset.act]();
 });
 
-let touch = null;
-find(".films").addEventListener("touchstart", (event) => (touch = event.touches[0]), { passive: true });
+let touch = null; // of a single finger: two look closer
+const begin = ({ touches }) => (touch = touches.length === 1 ? touches[0] : null);
+find(".films").addEventListener("touchstart", begin, { passive: true });
 find(".films").addEventListener(
   "touchend",
   (event) => {
+    if (!touch) return;
     const end = event.changedTouches[0];
     const [dx, dy] = [end.clientX - touch.clientX, end.clientY - touch.clientY];
     if (Math.abs(dx) < 60 || Math.abs(dx) < 2 * Math.abs(dy)) return;

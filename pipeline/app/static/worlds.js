@@ -111,7 +111,12 @@
       {
         type: "button",
         onclick: async () => {
-          await navigator.clipboard.writeText(world.recipe).then(() => toast(say("copied")), failed);
+          try {
+            await navigator.clipboard.writeText(world.recipe); /* without https there is no clipboard */
+            toast(say("copied"));
+          } catch (error) {
+            failed(error);
+          }
         },
       },
       say("copy"),
