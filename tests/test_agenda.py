@@ -262,3 +262,14 @@ def test_worlds_that_were_seen_in_vain_are_left_to_chance(desk: Desk, profile: P
     chosen = [lease.ticket.pair for lease in desk._leases.values() if lease.ticket.pair.how != "random"]
     assert len(chosen) >= 10
     assert not set(vain) & {world for pair in chosen for world in pair.key}
+
+
+def test_worlds_whose_file_was_put_aside_are_forgotten(desk: Desk, profile: Profile) -> None:
+    desk.wanted()
+    drawn = {world for pair in desk._agenda._drawn for world in pair.key}
+    assert drawn
+    (part,) = profile.store.list("rollouts/")
+    profile.quarantine(part, "damaged")
+    assert not len(profile.rollouts().id)
+    desk._agenda._rest_until = 0.0
+    assert not drawn & set(desk.wanted())

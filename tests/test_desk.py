@@ -1,5 +1,6 @@
 import errno
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -267,6 +268,19 @@ def test_undo_takes_back_the_latest_vote_of_this_person_and_hands_out_its_pair_a
     assert answer(desk, receipt.again, "right").duplicate is False
     assert profile.labels().answer.tolist() == ["left", "left", "right"]
     assert profile.label_events().event.tolist().count("undo") == 1
+
+
+def test_two_undos_at_once_take_back_two_answers(desk: Desk) -> None:
+    given = desk.offer("ann", 2)
+    for each in given:
+        answer(desk, each)
+    with ThreadPoolExecutor(2) as threads:
+        with desk._offering:  # both come while a pair is chosen for somebody
+            undone = [threads.submit(desk.undo, "ann") for _ in given]
+            time.sleep(0.2)
+        receipts = [each.result() for each in undone]
+    assert len({receipt.id for receipt in receipts}) == 2
+    assert desk.votes == 0
 
 
 def test_undo_without_a_vote_changes_nothing(desk: Desk, profile: Profile) -> None:

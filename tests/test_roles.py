@@ -1,11 +1,14 @@
+import errno
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from pipeline.roles import Claim, RoleTakenError, held
+from pipeline.store import StoreError
 
 HOLDER = """
 import sys, time
@@ -84,3 +87,21 @@ def test_an_unreadable_note_names_nobody(path: Path) -> None:
         path.write_text("{half")
         with pytest.raises(RoleTakenError, match="by another process"):
             Claim(path)
+
+
+def test_on_a_read_only_disk_a_role_can_be_looked_at_and_is_refused_in_words(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Claim(path):
+        pass
+    really = Path.open
+
+    def read_only(self: Path, mode: str = "r") -> IO[str]:
+        if mode != "r":
+            raise OSError(errno.EROFS, "Read-only file system")
+        return really(self)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    assert not held(path)
+    with pytest.raises(StoreError, match="Read-only"):
+        Claim(path)

@@ -187,7 +187,8 @@ def _add_files(routes: APIRouter, studio: Studio, door: Door) -> None:
         name = {"content-disposition": f'attachment; filename="{profile}-{rollout[:12]}.{kind}"'}
         data = where.saved_bytes(rollout, kind)
         if kind == "json" and not visitor.owner:
-            data = json.dumps(views.for_guest(json.loads(data)), indent=2).encode()
+            note = json.loads(data)
+            data = json.dumps(note | {"params": views.for_guest(note["params"])}, indent=2).encode()
         return Response(data, media_type=types[kind], headers=name)
 
 

@@ -210,7 +210,7 @@ def _event(role: str, version: checkpoint.Manifest, labels: dict[int, int]) -> d
 def browse(studio: Studio) -> dict[str, Any]:
     """Fresh worlds, and those that were kept."""
     profile, fresh = studio.profile, studio.browsed()
-    kept = [{"rollout": each.rollout, "params": each.params} for each in profile.saved()]
+    kept = [{"rollout": each.rollout, "params": for_guest(each.params)} for each in profile.saved()]
     films = profile.films()
     files = dict(zip(films.rollout.tolist(), films.file.tolist(), strict=True))
     saved = [each | {"file": files[each["rollout"]]} for each in kept if each["rollout"] in files]

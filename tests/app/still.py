@@ -52,7 +52,7 @@ class StillStudio:
 
     def save(self, rollout: str) -> None:
         (world,) = self.worlds([rollout])
-        self.profile.save(rollout, world.file, {"params": world.params, "seed": world.seed})
+        self.profile.save(rollout, world.file, {"options": {}, "params": world.params, "seed": world.seed})
 
     def fill(self, film: Callable[[str], bytes] = lambda id_: b"\0\0\0\x18ftyp" + id_.encode()) -> None:
         """Add worlds with films, by default any bytes."""

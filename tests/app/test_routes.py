@@ -57,6 +57,12 @@ def test_a_pair_is_watched_answered_and_undone(client: TestClient, studio: Still
     assert studio.profile.labels().answer.tolist() == ["right"]
 
 
+def test_an_answer_after_a_weekend_counts(client: TestClient, studio: StillStudio) -> None:
+    (pair,) = pairs(client)
+    assert vote(client, pair, response_ms=60 * 3600 * 1000, replays=5000).status_code == 200
+    assert studio.profile.label_events().response_ms.tolist() == [24 * 3600 * 1000]
+
+
 def test_a_film_may_be_asked_for_in_parts(client: TestClient) -> None:
     (pair,) = pairs(client)
     url = f"/media/first/{pair['left']}"

@@ -137,6 +137,16 @@ def test_what_is_not_alive_gets_the_floor():
     assert told.embedding is embedding
 
 
+def test_a_world_without_a_finite_embedding_counts_as_dead():
+    unit = torch.rand(101, 3, generator=torch.Generator().manual_seed(0))
+    embedding = torch.arange(101.0)[:, None]
+    embedding[50] = torch.nan
+    told = archive(Sum(), unit, torch.ones(101, dtype=torch.bool), embedding)
+    assert not told.alive[50]
+    assert told.alive.sum() == 100
+    assert told.score.isfinite().all()
+
+
 def test_an_archive_of_the_dead_is_an_archive():
     told = archive(Sum(), torch.rand(4, 2), torch.zeros(4, dtype=torch.bool), torch.full((4, 1), torch.nan))
     assert told.score.tolist() == [0, 0, 0, 0]
