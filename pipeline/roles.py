@@ -83,7 +83,7 @@ class Claim:
         try:
             self._file = path.open("a+")  # closed on exec, so that programs started from here do not inherit the role
         except OSError as error:
-            raise StoreError(f"{path} was not opened: {error.strerror or error}") from error
+            raise StoreError(f"{path}: {error.strerror or error}") from error
         give_up = time.monotonic() + _PATIENCE_S
         while not _lock(self._file):
             if time.monotonic() > give_up:

@@ -281,6 +281,30 @@ def test_a_phone_shows_all_without_scrolling_and_a_tap_or_a_swipe_answers(
         }"""
     )
     saved(studio, ["right", "left"])
+    before = len(answers(studio))
+    page.wait_for_timeout(LOOK_MS)
+    page.evaluate(
+        """() => {
+          const films = document.querySelector('.films');
+          const finger = (identifier, x) => new Touch({ identifier, target: films, clientX: x, clientY: 300 });
+          films.dispatchEvent(new TouchEvent('touchstart', { touches: [finger(1, 150), finger(2, 250)] }));
+          films.dispatchEvent(new TouchEvent('touchend', { touches: [], changedTouches: [finger(2, 350)] }));
+        }"""
+    )
+    page.wait_for_timeout(1000)
+    assert len(answers(studio)) == before  # to look closer is no answer
+
+
+def test_space_pauses_after_a_click_too(visit: Callable[..., Any], studio: Any) -> None:
+    page = visit()
+    before = len(answers(studio))
+    page.wait_for_timeout(LOOK_MS)
+    page.locator(".side.left").click()
+    expect(page.locator(".stage .count b")).to_have_text(str(before + 1))
+    page.wait_for_timeout(LOOK_MS)
+    page.keyboard.press(" ")
+    assert page.evaluate(VIDEOS + ".map(v => v.paused)") == [True, True]
+    assert len(answers(studio)) == before + 1
 
 
 def test_worlds_are_ranked_trained_browsed_kept_and_downloaded(
