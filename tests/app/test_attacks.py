@@ -313,3 +313,15 @@ def test_a_restart_in_between_forgets_no_limit_that_files_keep(ann: Browser, stu
     ann.vote(pair["token"])
     studio.desk = Desk(Profile.open(studio.root, "first"))
     assert ann.vote(pair["token"], "right").json()["duplicate"]
+
+
+def test_labelers_are_not_told_a_simulations_options(
+    ann: Browser, app: FastAPI, people: People, studio: StillStudio
+) -> None:
+    owner = Browser(app).join(people.owner_key, "")
+    world = str(studio.profile.films().rollout[0])
+    recipes = [json.loads(who.get(f"/api/world/{world}").json()["recipe"]) for who in (ann, owner)]
+    assert ["options" in recipe for recipe in recipes] == [False, True]
+    owner.post("/api/save", {"rollout": world})
+    saved = [who.get(f"/saved/{studio.profile.name}/{world}.json").json() for who in (ann, owner)]
+    assert ["options" in note["params"] for note in saved] == [False, True]

@@ -1,6 +1,5 @@
 """One shared link: who comes in with which key, what they may do, and that many at once lose and double nothing."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -102,16 +101,6 @@ def test_only_the_owner_may(come: Callable[..., Browser], app: FastAPI, path: st
     refused = come("Ann").post(path, body)
     assert (refused.status_code, refused.json()["detail"]) == (403, "only the owner of this page may do that")
     assert come(owner=True).post(path, body).status_code != 403
-
-
-def test_labelers_are_not_told_a_simulations_options(come: Callable[..., Browser], studio: StillStudio) -> None:
-    ann, owner = come("Ann"), come(owner=True)
-    world = str(studio.profile.films().rollout[0])
-    recipes = [json.loads(who.get(f"/api/world/{world}").json()["recipe"]) for who in (ann, owner)]
-    assert ["options" in recipe for recipe in recipes] == [False, True]
-    owner.post("/api/save", {"rollout": world})
-    saved = [who.get(f"/saved/{studio.profile.name}/{world}.json").json() for who in (ann, owner)]
-    assert ["options" in note["params"] for note in saved] == [False, True]
 
 
 def test_only_the_owner_sees_people_and_other_profiles(come: Callable[..., Browser], studio: StillStudio) -> None:
