@@ -153,7 +153,7 @@ class Driver:
         flying = {id_ for key in self.pool.keys if isinstance(key, Films) for id_ in key.ids}
         wanted = [id_ for id_ in self.desk.wanted() if id_ not in flying]
         for ids in _groups(wanted, FILMS_TOGETHER):
-            self._replay(Films(ids), ids, film=True)
+            self._replay(Films, ids, film=True)
 
     def _hand_out_browsing(self) -> None:
         while self._requests:
@@ -177,15 +177,16 @@ class Driver:
         flying = {id_ for key in self.pool.keys if isinstance(key, Embeddings) for id_ in key.ids}
         due = sorted(self.unanswered() - flying)
         for ids in _groups(due, self.profile.config.rollouts.block)[: self.pool.free]:
-            self._replay(Embeddings(ids), ids, film=False)
+            self._replay(Embeddings, ids, film=False)
 
-    def _replay(self, key: Films | Embeddings, ids: tuple[str, ...], *, film: bool) -> None:
+    def _replay(self, what: type[Films] | type[Embeddings], wanted: Sequence[str], *, film: bool) -> None:
         rollouts = self.profile.rollouts()
         row = {id_: number for number, id_ in enumerate(rollouts.id.tolist())}
-        if not row.keys() >= set(ids):  # a damaged file took some along; what is wanted is planned anew without them
+        ids = tuple(id_ for id_ in wanted if id_ in row)  # a file that was put aside takes its worlds along
+        if not ids:
             return
         worlds = rollouts.where(np.array([row[id_] for id_ in ids]))
-        self.pool.submit(Job(key, worlds.unit, worlds.seed, self._questions, film=film, urgent=film))
+        self.pool.submit(Job(what(ids), worlds.unit, worlds.seed, self._questions, film=film, urgent=film))
 
     # -- writing ------------------------------------------------------------------------------------------------------
 

@@ -306,6 +306,7 @@ class Profile:
 
         Raises:
             ProfileBusyError: Somebody else holds it.
+            StoreError: The disk does not take it.
         """
         try:
             held = claim(self.path, role)

@@ -1,6 +1,7 @@
 """Who does what in a profile: at most one process per role. This saves double work, not data: data need no lock."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -48,7 +49,7 @@ def claim(folder: Root, role: str) -> Held:
 
     Raises:
         RoleTakenError: Somebody else holds it.
-        StoreError: Nobody can say who does, on an object store.
+        StoreError: The disk does not take it, or nobody can say who does, on an object store.
     """
     if isinstance(folder, Url):
         from pipeline.leases import Lease
@@ -117,13 +118,20 @@ class Claim:
 
 def held(path: Path) -> bool:
     """Whether a process, this one included, holds the role of a lock file."""
-    try:
-        with path.open() as file:  # to look at: also on a disk that is read-only
-            return not _lock(file)
-    except FileNotFoundError:
+    if not path.exists():
         return False
-    except PermissionError:
-        return False  # whoever may not even look cannot run it beside another either
+    with _look(path) as file:
+        return not _lock(file)
+
+
+def _look(path: Path) -> IO[str]:
+    """A lock file, to see whether it is held; it stays as it is."""
+    try:
+        return path.open("a+")  # NFS locks only what may be written
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        return path.open()
 
 
 def _lock(file: IO[str]) -> bool:

@@ -1,12 +1,27 @@
-"""The driver says how much work a busy pool leaves waiting, which is what a growing cluster is asked for."""
+"""The driver hands out what is due, and says how much work a busy pool leaves waiting."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from pipeline.config import Config, RolloutPlan
 from pipeline.driver import Driver
 from pipeline.profile import Profile
 from sims.lenia import Lenia
 from tests.life import Here
+
+
+def test_films_of_worlds_that_are_there_are_made_beside_wishes_for_others(tmp_path: Path) -> None:
+    profile = Profile.create(tmp_path, "p", Config(rollouts=RolloutPlan(prior=10, block=10)))
+    driver = Driver(profile, Lenia(), Here(Lenia()))
+    driver.tick(0)
+    driver.tick(0)
+    here = str(profile.rollouts().id[profile.rollouts().status == "alive"][0])
+    put_aside = "0" * len(here)
+    wishes = SimpleNamespace(wanted=lambda: [put_aside, here], drop=lambda _: None, wake=lambda: None)
+    driver.desk = wishes  # type: ignore[assignment]
+    driver.tick(0)
+    driver.tick(0)
+    assert set(profile.films().rollout.tolist()) == {here}
 
 
 def test_blocks_wait_while_the_pool_is_full(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def _event(role: str, version: checkpoint.Manifest, labels: dict[int, int]) -> d
 
 
 def browse(studio: Studio) -> dict[str, Any]:
-    """Fresh worlds, and those that were kept."""
+    """Fresh worlds, and those that were kept, without the options that `for_guest` leaves out."""
     profile, fresh = studio.profile, studio.browsed()
     kept = [{"rollout": each.rollout, "params": for_guest(each.params)} for each in profile.saved()]
     films = profile.films()
